@@ -1,0 +1,59 @@
+# Set-up and checks. Needs GNU make and a Python of at least 3.11; everything else is installed into
+# .venv from the lock files in constraints/.
+#
+#   make demo            the whole program on an emulated AWS, report in demurrage-demo/
+#   make test            all tests
+#   make check           lint, formatting, types, import contracts
+#   make package-check   wheel and sdist, tried in an empty environment
+#   make bench           the benchmarks, printed
+#   make lock            resolve constraints/*.txt anew (needs uv)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What is imported is compiled then; compiling everything at once takes longer than the download.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
+UV ?= $(or $(wildcard $(BIN)/uv),uv)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+.DELETE_ON_ERROR:
+.PHONY: demo test check package-check bench lock clean
+
+demo: $(VENV)/run.stamp
+	$(BIN)/demurrage demo --output-dir demurrage-demo
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+package-check: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.packaging.check_wheel
+
+bench: $(VENV)/dev.stamp
+	@set -e; for file in tests/benchmarks/[a-z]*.py; do \
+		name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.benchmarks.$$name"; \
+	done
+
+lock:
+	$(COMPILE) --extra dev -o constraints/dev.txt pyproject.toml constraints/build.in
+	$(COMPILE) --extra demo -o constraints/run.txt -c constraints/dev.txt pyproject.toml constraints/build.in
+
+clean:
+	rm -rf $(VENV) build dist demurrage-demo
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The lock first, hashes checked; then the project, whose build backend is in the lock too.
+$(VENV)/%.stamp: constraints/%.txt pyproject.toml | $(BIN)/python
+	$(INSTALL) --require-hashes -r $<
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

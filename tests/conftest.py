@@ -1,0 +1,19 @@
+"""Settings of all tests: hypothesis without a stop-watch, and no one's own AWS settings."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Two shared cores make any one example slow now and then; pytest-timeout catches what hangs.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
+
+# Before any boto3 session: neither profiles nor endpoints nor credentials of whoever runs the tests.
+# DEMURRAGE_SHARED says where the real corpus lies; it is no setting of the program.
+for name in [name for name in os.environ if name.startswith(("AWS_", "DEMURRAGE_"))]:
+    if name != "DEMURRAGE_SHARED":
+        del os.environ[name]
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
