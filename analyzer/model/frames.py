@@ -1,0 +1,95 @@
+"""What the store hands to the analyses: arrays, sorted once, joined by position and not by id.
+
+All arrays are read-only by convention. *Position* means an index into another array or frame of
+the same answer; ids of the database appear only as ``digest_id``, the name of a digest inside one
+database, and never decide an order that a reader sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+#: ``pushed_at_ms`` and the like where AWS gave no time.
+NO_TIME = np.iinfo(np.int64).min
+#: ``pulled_day`` of an artifact for which ECR records no pull.
+NEVER_PULLED = np.iinfo(np.int32).min
+#: ``reported_size_bytes`` where AWS gave none.
+NO_SIZE = -1
+#: ``manifest`` of an artifact whose manifest was never read.
+NO_MANIFEST = -1
+
+Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
+UInt32 = npt.NDArray[np.uint32]
+UInt8 = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Every image, index and referrer present, ordered by (repository, digest_id); n long each."""
+
+    #: Position in ``Frames.repositories``.
+    repository: Int32
+    digest_id: UInt32
+    #: Position in ``Frames.manifests``, or NO_MANIFEST.
+    manifest: Int32
+    #: Milliseconds since 1970 UTC, or NO_TIME.
+    pushed_at_ms: Int64
+    #: ``model.records.ImageStatus`` codes.
+    image_status: UInt8
+    #: Day since 1970 UTC, or NEVER_PULLED.
+    pulled_day: Int32
+    #: Number of tags it carries.
+    tags: Int32
+    #: imageSizeInBytes as ECR reports it, or NO_SIZE: a cross-check, never summed with the rest.
+    reported_size_bytes: Int64
+    #: digest_id of the subject as DescribeImages names it, 0 for none.
+    subject: UInt32
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """The distinct manifests of those artifacts, m of them, their references back to back."""
+
+    digest_id: UInt32
+    #: ``model.records.Kind`` codes.
+    kind: UInt8
+    #: digest_id of the subject as the manifest names it, 0 for none.
+    subject: UInt32
+    #: (m + 1) offsets into ``blobs`` and ``foreign``.
+    blob_offsets: Int64
+    #: digest_ids of config and layers, repeats included, foreign ones too.
+    blobs: UInt32
+    foreign: Bools
+    #: (m + 1) offsets into ``children``.
+    child_offsets: Int64
+    #: digest_ids of the children of indexes.
+    children: UInt32
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """One or more registries as their chosen snapshots saw them.
+
+    ``registries`` (ordered by account, region, partition): partition, account, region, snapshot
+    (its number), taken_at_ms, status, blob_mounting ("ENABLED", "DISABLED" or "" when unknown),
+    blob_mounting_ever (bool: ENABLED in this or any earlier snapshot).
+
+    ``repositories`` (ordered by account, region, name, created_at_ms): registry (position),
+    repository, created_at_ms, status (of its last read), complete_at_ms (time of its last complete
+    read, NO_TIME if none), encryption_type ("" unknown), kms_key ("" none),
+    pull_through_cache (bool), lifecycle_policy_text (None when absent or unknown),
+    lifecycle_policy_known (bool).
+    """
+
+    registries: pd.DataFrame
+    repositories: pd.DataFrame
+    artifacts: Artifacts
+    manifests: Manifests
+    #: Size of the blob whose digest_id is the index; 0 where the digest is no blob.
+    blob_size_bytes: Int64

@@ -1,0 +1,194 @@
+"""What the analyses give and the reports show: small frozen records, money as Money.
+
+A figure that depends on how far layers are shared comes as a pair: ``repository`` scope is the
+upper bound (each blob once in every repository), ``registry`` scope the lower one (each blob once
+in every group of repositories that could share it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+import pandas as pd
+
+from analyzer.model.records import Gap
+from analyzer.model.units import Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopedBytes:
+    """Bytes at both ends."""
+
+    repository: int
+    registry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopedMoney:
+    """Money at both ends."""
+
+    repository: Money
+    registry: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many artifacts of each kind, and how many of the images show a trait."""
+
+    images: int
+    indexes: int
+    referrers: int
+    #: Artifacts whose manifest was not read or not understood: their bytes are in no figure.
+    unknown: int
+    #: Images (not indexes, not referrers) that carry no tag, as ECR says it.
+    untagged_images: int
+    #: Images reachable from no tag, through index or subject.
+    orphaned_images: int
+    #: Images not used (pushed or pulled, themselves or through an index) for ``stale_days``.
+    stale_images: int
+    #: Images for which ECR records no pull.
+    never_pulled_images: int
+    archived_images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryRow:
+    """One repository in the report."""
+
+    account: str
+    region: str
+    repository: str
+    created_at: datetime
+    #: complete, partial or refused: how the last read of it went.
+    status: str
+    #: When it was last read whole; None if never.
+    complete_at: datetime | None
+    counts: Counts
+    #: Every image counted whole.
+    logical_bytes: int
+    #: At registry scope this is ``unique_bytes``; the shared row completes the total.
+    physical_bytes: ScopedBytes
+    #: Would leave if this repository alone left, at registry scope.
+    unique_bytes: int
+    #: physical at repository scope less unique.
+    shared_bytes: int
+    #: Would leave (repository scope) if the images with the trait left, all at once.
+    untagged_freed_bytes: int
+    orphaned_freed_bytes: int
+    stale_freed_bytes: int
+    cost: ScopedMoney
+    #: What its orphaned images cost, at repository scope.
+    orphaned_cost: Money
+    #: True, False, or None where it could not be read.
+    has_lifecycle_policy: bool | None
+    pull_through_cache: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryRow:
+    """One registry (account and region) in the report."""
+
+    partition: str
+    account: str
+    region: str
+    snapshot: int
+    taken_at: datetime
+    #: complete, partial or refused: how the last read of its repository list went.
+    status: str
+    #: ENABLED, DISABLED, or "" where the setting could not be read.
+    blob_mounting: str
+    blob_mounting_ever: bool
+    repositories: int
+    counts: Counts
+    logical_bytes: int
+    physical_bytes: ScopedBytes
+    #: physical at registry scope that no single repository owns.
+    shared_bytes: int
+    cost: ScopedMoney
+    #: The two ends that ``--scope auto`` shows: equal where sharing is known to be off.
+    cost_low: Money
+    cost_high: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The whole report in one row."""
+
+    repositories: int
+    registries: int
+    counts: Counts
+    logical_bytes: int
+    physical_bytes: ScopedBytes
+    shared_bytes: int
+    untagged_freed_bytes: ScopedBytes
+    orphaned_freed_bytes: ScopedBytes
+    stale_freed_bytes: ScopedBytes
+    cost: ScopedMoney
+    cost_low: Money
+    cost_high: Money
+    #: What the orphaned images cost per month, at both scopes.
+    orphaned_cost: ScopedMoney
+    #: What the images with the trait stale cost per month, at both scopes.
+    stale_cost: ScopedMoney
+    #: Sum of imageSizeInBytes over images and referrers: what a tool without manifests would show.
+    reported_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgeBucket:
+    """Bytes stored (repository scope) whose newest holding image was pushed that long ago."""
+
+    label: str
+    physical_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRow:
+    """One price that the report used, or one that it missed."""
+
+    region: str
+    storage_class: Literal["standard", "archive"]
+    #: From how many GB-months on this tier holds.
+    from_gb: int
+    #: None when not known.
+    usd_per_gb_month: Decimal | None
+    #: What the payer pays of the list price: 1 without a discount.
+    discount_factor: Decimal
+    source: str
+    as_of: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything a report shows. Tuples are in their final order (name or digest breaks ties)."""
+
+    #: auto, repository or registry: which end the headline shows.
+    scope: Literal["auto", "repository", "registry"]
+    #: The moment ages are counted to.
+    at: datetime
+    stale_days: int
+    #: Number of the run whose snapshots are shown.
+    run: int
+    #: First and last moment of the snapshots shown.
+    taken_from: datetime
+    taken_to: datetime
+    totals: Totals
+    registries: tuple[RegistryRow, ...]
+    #: By cost at repository scope (bytes where unknown), dearest first.
+    repositories: tuple[RepositoryRow, ...]
+    #: What completes the rows at registry scope.
+    shared_cost: Money
+    ages: tuple[AgeBucket, ...]
+    prices: tuple[PriceRow, ...]
+    gaps: tuple[Gap, ...]
+    #: Gaps that ``--accept-gaps`` names, with the reason given there; shown, not counted.
+    accepted_gaps: tuple[tuple[Gap, str], ...]
+    #: One row per artifact: account, region, repository, digest, kind (image, index, referrer,
+    #: unknown), tags (space separated), tagged, orphaned, stale, pushed_at, last_pull (ISO date,
+    #: "never"), image_status, logical_bytes, unique_bytes_repository, unique_bytes_registry.
+    #: Ordered by account, region, repository, digest.
+    images: pd.DataFrame
