@@ -1,0 +1,1 @@
+"""Slow and obvious twins of the analyses, written from the definitions alone."""

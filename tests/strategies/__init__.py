@@ -1,0 +1,1 @@
+"""Hypothesis strategies, and the plain descriptions that they and hand-written examples build on."""
