@@ -1,0 +1,479 @@
+"""Prices of storage: a dated, sourced table, and what bytes cost by it.
+
+The bundled table is ``analyzer/prices.toml``; a payer's own file has the same form and replaces
+rows of it. A price that is not known gives money that is not known, never zero.
+
+A file has these keys:
+
+- ``format = 1`` and ``currency = "USD"``;
+- ``discount_factor``: what is paid of the list price (optional, 1 by default);
+- ``[[storage]]``, any number of times: ``class`` ("standard" or "archive"), ``regions`` (codes, or
+  ``"*"`` for every region of the commercial partition that is not named), ``tiers`` (each from
+  how many GB-months it holds, and its price), ``as_of``, ``source``, ``confidence``;
+- ``[[discount]]``, any number of times: ``factor`` for one ``region``, one ``class`` or both.
+
+Prices and factors are text or whole numbers: a TOML float cannot hold 0.1.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from importlib import resources
+from typing import Literal, TypeGuard
+
+from analyzer.errors import InputError
+from analyzer.model.results import PriceRow
+from analyzer.model.units import GB, Money
+
+StorageClass = Literal["standard", "archive"]
+
+#: In the order in which they are listed.
+STORAGE_CLASSES: tuple[StorageClass, ...] = ("standard", "archive")
+
+#: The region of a row that holds wherever no row names the region itself.
+EVERYWHERE = "*"
+
+#: The names that regions of the commercial partition have; those of GovCloud, of the isolated
+#: partitions and of the European Sovereign Cloud do not fit, and China is excepted by hand.
+_COMMERCIAL_REGION = re.compile(r"(?!cn-)[a-z]{2}-[a-z]+-\d{1,2}", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+){1,3}-\d{1,2}", re.ASCII)
+#: Bounded, so that products of them stay exact in _DIGITS digits.
+_DECIMAL = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+#: Enough for bytes below 10**30, divided by 2**30 (30 more digits), times a price and a factor of
+#: 24 digits each.
+_DIGITS = 150
+_CONFIDENCES = ("high", "medium", "low")
+_TIERS_EXAMPLE = 'tiers = [{ from_gb = 0, usd_per_gb_month = "0.10" }]'
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One step of a price: it holds for the GB-months from ``from_gb`` to the next step."""
+
+    from_gb: int
+    usd_per_gb_month: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoragePrice:
+    """The list price of one storage class in one region (or ``"*"``), and where it comes from."""
+
+    region: str
+    storage_class: StorageClass
+    #: From 0 upwards; never empty.
+    tiers: tuple[Tier, ...]
+    #: ``YYYY-MM-DD`` or ``YYYY-MM``.
+    as_of: str
+    source: str
+    #: high, medium or low.
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discount:
+    """What is paid of the list price in one region, for one class, or both (None is any)."""
+
+    region: str | None
+    storage_class: StorageClass | None
+    factor: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBook:
+    """Storage prices by region and class, and the payer's discounts; at most one row for each."""
+
+    storage: tuple[StoragePrice, ...] = ()
+    #: None where the file does not say; that is 1.
+    discount_factor: Decimal | None = None
+    discounts: tuple[Discount, ...] = ()
+
+    def price(self, region: str, storage_class: StorageClass) -> StoragePrice | None:
+        """The list price there, or None when it is not known.
+
+        A ``"*"`` row holds in every region of the commercial partition that has no row of its own;
+        for archive, only where the price of standard is known too: a region about which nothing
+        is known is not guessed at.
+        """
+        rows = {row.region: row for row in self.storage if row.storage_class == storage_class}
+        if region in rows:
+            return rows[region]
+        return rows.get(EVERYWHERE) if self._covers(region, storage_class) else None
+
+    def _covers(self, region: str, storage_class: StorageClass) -> bool:
+        """Whether a ``"*"`` row of ``storage_class`` may speak for ``region``."""
+        if not _COMMERCIAL_REGION.fullmatch(region):
+            return False
+        return storage_class == "standard" or self.price(region, "standard") is not None
+
+    def factor(self, region: str, storage_class: StorageClass) -> Decimal:
+        """What is paid of the list price there.
+
+        The row for both region and class decides, else the one for the region, else the one for
+        the class, else the file's ``discount_factor``, else 1.
+        """
+        by_key = {(row.region, row.storage_class): row.factor for row in self.discounts}
+        for key in ((region, storage_class), (region, None), (None, storage_class)):
+            if key in by_key:
+                return by_key[key]
+        return Decimal(1) if self.discount_factor is None else self.discount_factor
+
+    def overridden_by(self, other: PriceBook) -> PriceBook:
+        """This book with every row of ``other`` in place of its own for that region and class.
+
+        A ``"*"`` row of ``other`` replaces the rows of all regions that it covers, except those
+        that ``other`` names itself. Discounts are replaced one by one in the same way.
+        """
+        named = {(row.region, row.storage_class) for row in other.storage}
+        merged = PriceBook(storage=(*(r for r in self.storage if _key(r) not in named), *other.storage))
+        everywhere = {storage_class for region, storage_class in named if region == EVERYWHERE}
+        kept = [
+            row
+            for row in merged.storage
+            if _key(row) in named
+            or row.storage_class not in everywhere
+            or not merged._covers(row.region, row.storage_class)
+        ]
+        factors = {(row.region, row.storage_class): row for row in (*self.discounts, *other.discounts)}
+        return PriceBook(
+            storage=tuple(sorted(kept, key=_key)),
+            discount_factor=self.discount_factor if other.discount_factor is None else other.discount_factor,
+            discounts=tuple(factors[key] for key in sorted(factors, key=_sortable)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageRates:
+    """What a byte-month costs in one region once its tiers are blended; USD, exact.
+
+    Blending is ours: a bill says how much of a region's archive fell into the upper tier, never
+    whose bytes those were. Every byte of a class therefore bears the same part of both, so that
+    the shares of all repositories are exactly the cost of the region.
+    """
+
+    region: str
+    #: None where the price is not known.
+    standard_usd_per_byte: Fraction | None
+    archive_usd_per_byte: Fraction | None
+
+    def share(self, *, standard_bytes: int, archive_bytes: int) -> Fraction | None:
+        """USD per month of those bytes, exact; None when any of them has no known price."""
+        usd, missing = self._priced(standard_bytes, archive_bytes)
+        return None if missing else usd
+
+    def cost(self, *, standard_bytes: int, archive_bytes: int) -> Money:
+        """The same as money; bytes without a known price are named in ``leaves_out``.
+
+        Exact while one tier is in use. A blend of tiers need not end as a decimal: it is rounded
+        at the hundred and fiftieth digit, and rows then add up to the region's cost to that digit.
+        """
+        usd, missing = self._priced(standard_bytes, archive_bytes)
+        return Money(None if usd is None else _decimal(usd), leaves_out=missing)
+
+    def _priced(self, standard_bytes: int, archive_bytes: int) -> tuple[Fraction | None, tuple[str, ...]]:
+        """The sum of what has a price (None when nothing has), and what has none."""
+        held = {
+            "standard": (standard_bytes, self.standard_usd_per_byte),
+            "archive": (archive_bytes, self.archive_usd_per_byte),
+        }
+        parts = {name: part for name, part in held.items() if _not_negative(part[0])}
+        known = [size_bytes * rate for size_bytes, rate in parts.values() if rate is not None]
+        missing = sorted(name for name, (_, rate) in parts.items() if rate is None)
+        return (
+            sum(known, Fraction(0)) if known or not missing else None,
+            tuple(f"no price for storage-{name} in {self.region}" for name in missing),
+        )
+
+
+def storage_cost(prices: PriceBook, region: str, *, standard_bytes: int, archive_bytes: int) -> Money:
+    """What a region's bytes cost per month, discount included; exact, not rounded.
+
+    The bytes are those of everything that shares the region's tiers: a payer's whole region.
+    Bytes without a known price make the amount unknown, or are named in ``leaves_out`` when the
+    other class is known; no bytes cost nothing wherever they are.
+    """
+    whole = rates(prices, region, standard_bytes_total=standard_bytes, archive_bytes_total=archive_bytes)
+    return whole.cost(standard_bytes=standard_bytes, archive_bytes=archive_bytes)
+
+
+def rates(
+    prices: PriceBook, region: str, *, standard_bytes_total: int, archive_bytes_total: int
+) -> StorageRates:
+    """The price of one byte of each class in ``region``, given all the bytes that it holds."""
+    return StorageRates(
+        region=region,
+        standard_usd_per_byte=_rate(prices, region, "standard", standard_bytes_total),
+        archive_usd_per_byte=_rate(prices, region, "archive", archive_bytes_total),
+    )
+
+
+def price_rows(prices: PriceBook, regions: Iterable[str]) -> tuple[PriceRow, ...]:
+    """Every tier of every class in ``regions``, by region, class and tier; missing ones too."""
+    rows: list[PriceRow] = []
+    for region in sorted(set(regions)):
+        for storage_class in STORAGE_CLASSES:
+            price = prices.price(region, storage_class)
+            factor = prices.factor(region, storage_class)
+            tiers: Sequence[Tier | None] = (None,) if price is None else price.tiers
+            rows.extend(
+                PriceRow(
+                    region=region,
+                    storage_class=storage_class,
+                    from_gb=tier.from_gb if tier else 0,
+                    usd_per_gb_month=tier.usd_per_gb_month if tier else None,
+                    discount_factor=factor,
+                    source=price.source if price else "",
+                    as_of=price.as_of if price else "",
+                    confidence=price.confidence if price else "unknown",
+                )
+                for tier in tiers
+            )
+    return tuple(rows)
+
+
+def bundled_prices() -> PriceBook:
+    """The price book that comes with this version."""
+    text = resources.files("analyzer").joinpath("prices.toml").read_text(encoding="utf-8")
+    return load_prices(text, origin="the bundled price book")
+
+
+def load_prices(text: str, *, origin: str) -> PriceBook:
+    """The price book written in ``text`` (TOML, see the module's head).
+
+    ``origin`` is what to call it in messages, a file's path for example.
+
+    Raises:
+        InputError: it is not TOML, or a value is missing, unknown, of the wrong kind or out of
+            range; the message names origin, table and key and says what to write instead.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{origin} is not valid TOML: {error}; mend the file") from error
+    top = _Table(origin, "the top level", document)
+    top.only({"format", "currency", "discount_factor", "storage", "discount"})
+    if (version := top.get("format")) != 1 or isinstance(version, bool):
+        raise top.error("format", f"is {version!r}; write format = 1")
+    if (currency := top.get("currency")) != "USD":
+        raise top.error("currency", f'is {currency!r}; only "USD" can be used')
+    return PriceBook(
+        storage=_storage(top),
+        discount_factor=top.factor("discount_factor") if "discount_factor" in document else None,
+        discounts=_discounts(top),
+    )
+
+
+class _Table:
+    """One TOML table under reading, with its place for messages."""
+
+    def __init__(self, origin: str, place: str, values: Mapping[str, object]) -> None:
+        self.origin = origin
+        self.place = place
+        self.values = values
+
+    def error(self, key: str, complaint: str) -> InputError:
+        """What to raise about ``key``."""
+        return InputError(f"{self.origin}: {self.place}, {key}: {complaint}")
+
+    def only(self, known: set[str]) -> None:
+        """Refuse keys that nobody would read: a misspelt price must not be silently ignored."""
+        for key in sorted(self.values.keys() - known):
+            raise self.error(repr(key), f"is not a known key; the keys here are {', '.join(sorted(known))}")
+
+    def get(self, key: str) -> object:
+        """The value of a required key."""
+        if key not in self.values:
+            raise self.error(key, "is missing; add it")
+        return self.values[key]
+
+    def tables(self, key: str, example: str) -> list[_Table]:
+        """The tables of an array; none when the key is absent."""
+        found = self.values.get(key, [])
+        if not _is_list(found) or not all(isinstance(item, dict) for item in found):
+            raise self.error(key, f"is not a list of tables; write {example}")
+        prefix = "" if self.place == "the top level" else f"{self.place}, "
+        return [
+            _Table(self.origin, f"{prefix}{key} number {number}", item)
+            for number, item in enumerate(found, start=1)
+            if isinstance(item, dict)
+        ]
+
+    def text(self, key: str) -> str:
+        """Printable text that is not empty."""
+        value = self.get(key)
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise self.error(key, f"is {value!r}; write one line of text in quotes")
+        return value
+
+    def number(self, key: str) -> Decimal:
+        """An exact number that is not negative."""
+        value = self.get(key)
+        if isinstance(value, float):
+            raise self.error(
+                key, f'is the float {value!r}, which is not exact; write it in quotes: "{value!r}"'
+            )
+        text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        if text.startswith("-"):
+            raise self.error(key, f"is {value!r}; it cannot be negative")
+        if not _DECIMAL.fullmatch(text):
+            raise self.error(
+                key, f'is {value!r}; write a decimal such as "0.10", with at most 12 digits on either side'
+            )
+        return Decimal(text)
+
+    def factor(self, key: str) -> Decimal:
+        """A part of the list price: above 0, at most 10 (a mistyped 93 is not 93 %)."""
+        value = self.number(key)
+        if not 0 < value <= 10:
+            raise self.error(
+                key,
+                f"is {value}; write what is paid of the list price, above 0 and at most 10 (0.93 is 7 % off)",
+            )
+        return value
+
+    def storage_class(self, key: str) -> StorageClass:
+        """One of the two classes that are priced."""
+        value = self.get(key)
+        for storage_class in STORAGE_CLASSES:
+            if value == storage_class:
+                return storage_class
+        raise self.error(key, f'is {value!r}; write "standard" or "archive"')
+
+    def region(self, key: str, value: object, *, everywhere: bool) -> str:
+        """A region's code (or ``"*"``, where that is allowed)."""
+        if isinstance(value, str) and (_REGION.fullmatch(value) or (everywhere and value == EVERYWHERE)):
+            return value
+        star = ' or "*"' if everywhere else ""
+        raise self.error(key, f'is {value!r}; write a region\'s code such as "eu-west-1"{star}')
+
+
+def _storage(top: _Table) -> tuple[StoragePrice, ...]:
+    rows: dict[tuple[str, StorageClass], StoragePrice] = {}
+    for table in top.tables("storage", "[[storage]] above each"):
+        table.only({"class", "regions", "tiers", "as_of", "source", "confidence"})
+        storage_class = table.storage_class("class")
+        regions = table.get("regions")
+        if not _is_list(regions) or not regions:
+            raise table.error("regions", f'is {regions!r}; write a list such as ["eu-west-1"]')
+        tiers = _tiers(table)
+        as_of = _as_of(table)
+        source = table.text("source")
+        if (confidence := table.text("confidence")) not in _CONFIDENCES:
+            raise table.error("confidence", f"is {confidence!r}; write one of {', '.join(_CONFIDENCES)}")
+        for value in regions:
+            region = table.region("regions", value, everywhere=True)
+            if (region, storage_class) in rows:
+                raise table.error("regions", f"names {region} for {storage_class} again; keep one of the two")
+            rows[region, storage_class] = StoragePrice(
+                region=region,
+                storage_class=storage_class,
+                tiers=tiers,
+                as_of=as_of,
+                source=source,
+                confidence=confidence,
+            )
+    return tuple(rows[key] for key in sorted(rows))
+
+
+def _tiers(table: _Table) -> tuple[Tier, ...]:
+    tiers: list[Tier] = []
+    for step in table.tables("tiers", _TIERS_EXAMPLE):
+        step.only({"from_gb", "usd_per_gb_month"})
+        from_gb = step.number("from_gb")
+        if from_gb != int(from_gb):
+            raise step.error("from_gb", f"is {from_gb}; write whole GB")
+        if not tiers and from_gb != 0:
+            raise step.error("from_gb", f"is {from_gb}; the first tier begins at 0")
+        if tiers and from_gb <= tiers[-1].from_gb:
+            raise step.error("from_gb", f"is {from_gb}, not above the tier before; order the tiers upwards")
+        tiers.append(Tier(int(from_gb), step.number("usd_per_gb_month")))
+    if not tiers:
+        raise table.error("tiers", f"is missing or empty; write {_TIERS_EXAMPLE}")
+    return tuple(tiers)
+
+
+def _as_of(table: _Table) -> str:
+    """The day or month of a price, as ISO text."""
+    value = table.get("as_of")
+    # A datetime is a date too, but its time of day would say more than a price list can.
+    if type(value) is date:
+        return value.isoformat()
+    if isinstance(value, str):
+        if _MONTH.fullmatch(value):
+            return value
+        try:
+            if date.fromisoformat(value).isoformat() == value:
+                return value
+        except ValueError:
+            pass
+    raise table.error("as_of", f'is {value!r}; write a day "2026-09-24" or a month "2026-09"')
+
+
+def _discounts(top: _Table) -> tuple[Discount, ...]:
+    rows: dict[tuple[str | None, StorageClass | None], Discount] = {}
+    for table in top.tables("discount", "[[discount]] above each"):
+        table.only({"region", "class", "factor"})
+        region = None
+        if "region" in table.values:
+            region = table.region("region", table.get("region"), everywhere=False)
+        storage_class = table.storage_class("class") if "class" in table.values else None
+        if region is None and storage_class is None:
+            raise table.error(
+                "region", "and class are both missing; for everything use discount_factor instead"
+            )
+        if (region, storage_class) in rows:
+            raise table.error("region", "and class were given before; keep one of the two")
+        rows[region, storage_class] = Discount(
+            region=region, storage_class=storage_class, factor=table.factor("factor")
+        )
+    return tuple(rows[key] for key in sorted(rows, key=_sortable))
+
+
+def _rate(prices: PriceBook, region: str, storage_class: StorageClass, total_bytes: int) -> Fraction | None:
+    price = prices.price(region, storage_class)
+    if price is None:
+        return None
+    # Of no bytes, the first tier's rate: nothing will be priced by it.
+    blended = _tiered(price.tiers, _not_negative(total_bytes) or 1) / (total_bytes or 1)
+    return blended * Fraction(prices.factor(region, storage_class))
+
+
+def _tiered(tiers: Sequence[Tier], size_bytes: int) -> Fraction:
+    """USD per month at list price, each tier's part at its own rate."""
+    total = Fraction(0)
+    for position, tier in enumerate(tiers):
+        last = position + 1 == len(tiers)
+        upper = size_bytes if last else min(size_bytes, tiers[position + 1].from_gb * GB)
+        total += Fraction(tier.usd_per_gb_month) * max(0, upper - tier.from_gb * GB) / GB
+    return total
+
+
+def _decimal(value: Fraction) -> Decimal:
+    """``value`` as a decimal: exact where it ends within _DIGITS digits, else rounded there."""
+    with localcontext() as context:
+        context.prec = _DIGITS
+        return Decimal(value.numerator) / Decimal(value.denominator)
+
+
+def _not_negative(size_bytes: int) -> int:
+    if size_bytes < 0:
+        raise ValueError(f"{size_bytes} bytes: a size cannot be negative")
+    return size_bytes
+
+
+def _key(row: StoragePrice) -> tuple[str, StorageClass]:
+    return row.region, row.storage_class
+
+
+def _sortable(key: tuple[str | None, StorageClass | None]) -> tuple[str, str]:
+    return key[0] or "", key[1] or ""
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
