@@ -1,0 +1,75 @@
+"""Many rows at a time, past the part of SQLAlchemy that handles them one by one.
+
+The statements are SQLAlchemy's own, compiled once; the values go to the driver as they are. For
+integers, text and bytes that is the same thing, at a third of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, bindparam, insert
+from sqlalchemy.dialects import postgresql, sqlite
+
+#: Values in one IN list; SQLite takes 32,766 parameters, and parsing long lists is no gain.
+_CHUNK = 500
+
+
+def chunks(values: Sequence[Any], size: int = _CHUNK) -> Iterator[Sequence[Any]]:
+    """``values`` in runs of at most ``size``."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def insert_rows(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, only_new: bool = False
+) -> None:
+    """Insert ``rows``, all of the same columns; with ``only_new`` those that are there stay."""
+    if not rows:
+        return
+    sql, order = _insert(connection.dialect, table, tuple(rows[0]), only_new=only_new)
+    if order is None:
+        connection.exec_driver_sql(sql, list(rows))
+    else:
+        values = map(itemgetter(*order), rows)
+        # Of one column itemgetter gives the value itself.
+        connection.exec_driver_sql(sql, list(values) if len(order) > 1 else [(value,) for value in values])
+
+
+def rows_where_in(
+    connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Sequence[Any]
+) -> Iterator[Any]:
+    """The rows of ``query`` (which has no parameters) whose ``column`` is one of ``values``."""
+    if connection.dialect.name != "sqlite":
+        for chunk in chunks(values):
+            yield from connection.execute(query.where(column.in_(chunk)))
+        return
+    for chunk in chunks(values):
+        sql = _in_list(connection.dialect, query, column, len(chunk))
+        yield from connection.exec_driver_sql(sql, tuple(chunk)).all()
+
+
+@lru_cache(maxsize=128)
+def _insert(
+    dialect: Dialect, table: Table, columns: tuple[str, ...], *, only_new: bool
+) -> tuple[str, tuple[str, ...] | None]:
+    """The statement, and the order of its positional parameters (None where they are named)."""
+    statement: Any = insert(table)
+    if only_new:
+        maker: Any = sqlite if dialect.name == "sqlite" else postgresql
+        statement = maker.insert(table).on_conflict_do_nothing()
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    positions = compiled.positiontup
+    return str(compiled), None if positions is None else tuple(positions)
+
+
+def _in_list(dialect: Dialect, query: Select[Any], column: ColumnElement[Any], count: int) -> str:
+    # Compiled for one value, whose mark is then repeated: compiling hundreds is what takes time.
+    compiled = str(query.where(column.in_([bindparam("value")])).compile(dialect=dialect))
+    head, mark, tail = compiled.rpartition("(?)")
+    if not mark or "?" in head + tail:
+        raise ValueError("the query has parameters of its own")
+    return f"{head}({', '.join('?' * count)}){tail}"

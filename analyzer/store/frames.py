@@ -1,0 +1,394 @@
+"""Bulk reads: the columns an analysis needs, as arrays, all of one answer in one transaction.
+
+Rows come through the driver's own cursor (on SQLite Python's ``sqlite3``, never a second SQLite in
+the process) and go to arrays in blocks, so that a million rows are never a million Python objects
+at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, literal, or_, select, true
+
+from analyzer.model.frames import (
+    NEVER_PULLED,
+    NO_MANIFEST,
+    NO_SIZE,
+    NO_TIME,
+    Artifacts,
+    Bools,
+    Frames,
+    Int32,
+    Int64,
+    Manifests,
+)
+from analyzer.model.records import ABSENT, ReadStatus
+from analyzer.store import tables
+from analyzer.store.snapshots import SnapshotRef
+from analyzer.store.state import during
+from analyzer.store.tables import FOREIGN_BIT
+
+_BLOCK = 50_000
+#: Of ``Frames.repositories``. As a text column pandas would turn None, no policy, into NaN.
+_COLUMNS: dict[str, Any] = {
+    "registry": np.int64,
+    "repository": "str",
+    "created_at_ms": np.int64,
+    "status": "str",
+    "complete_at_ms": np.int64,
+    "encryption_type": "str",
+    "kms_key": "str",
+    "pull_through_cache": np.bool_,
+    "lifecycle_policy_text": object,
+    "lifecycle_policy_known": np.bool_,
+}
+_FAR_AHEAD = 2**31 - 1
+
+
+def load_frames(connection: Connection, snapshots: Sequence[SnapshotRef]) -> Frames:
+    """The registries of ``snapshots`` (in that order) as those snapshots saw them.
+
+    Give a connection of ``Database.read``, so that everything is of one moment.
+    """
+    registries = _registries(connection, snapshots)
+    repositories, repository_ids = _repositories(connection, snapshots)
+    places = Places(snapshots, repositories["registry"].to_numpy(np.int64), repository_ids)
+    artifacts = _artifacts(connection, places)
+    manifests = _manifests(connection, places, np.unique(artifacts.digest_id))
+    return Frames(
+        registries,
+        repositories,
+        _with_manifests(artifacts, manifests),
+        manifests,
+        _blob_sizes(connection),
+    )
+
+
+class Places:
+    """Maps ids of repositories to positions, and says which intervals count."""
+
+    def __init__(self, snapshots: Sequence[SnapshotRef], registry: Int64, repository_ids: Int64) -> None:
+        self.all_latest = all(snapshot.is_latest for snapshot in snapshots)
+        self._numbers = np.array([snapshot.number for snapshot in snapshots], np.int64)
+        self._position = np.full(int(repository_ids.max(initial=0)) + 1, -1, np.int64)
+        self._position[repository_ids] = np.arange(len(repository_ids))
+        self._snapshot = self._numbers[registry] if len(registry) else self._numbers[:0]
+
+    def where(self, table: Table) -> ColumnElement[bool]:
+        """What SQL can say about it, without knowing each registry's own number."""
+        if self.all_latest:
+            return table.c.gone_snapshot.is_(None)
+        return and_(
+            table.c.first_snapshot <= int(self._numbers.max()),
+            or_(table.c.gone_snapshot.is_(None), table.c.gone_snapshot > int(self._numbers.min())),
+        )
+
+    def read(self, connection: Connection, table: Table, *columns: ColumnElement[Any]) -> Int64:
+        """(rows, 1 + columns) of ``table``: the repository's position, then ``columns``."""
+        interval: list[ColumnElement[Any]] = []
+        if not self.all_latest:
+            interval = [table.c.first_snapshot, func.coalesce(table.c.gone_snapshot, _FAR_AHEAD)]
+        query = select(table.c.repository_id, *columns, *interval).where(self.where(table))
+        rows = read_integers(connection, query)
+        known = rows[:, 0] < len(self._position)
+        position = np.full(len(rows), -1, np.int64)
+        position[known] = self._position[rows[known, 0]]
+        keep = position >= 0
+        if not self.all_latest:
+            at = self._snapshot[np.where(keep, position, 0)] if len(self._snapshot) else position
+            keep &= (rows[:, -2] <= at) & (at < rows[:, -1])
+            rows = rows[:, :-2]
+        rows[:, 0] = position
+        return rows if keep.all() else rows[keep]
+
+
+def read_integers(connection: Connection, query: Select[Any]) -> Int64:
+    """The rows of a query whose columns are all integers and never NULL, as one matrix."""
+    result = connection.execute(query)
+    width = len(query.selected_columns)
+    blocks = []
+    while rows := _fetch(result):
+        blocks.append(np.fromiter(chain.from_iterable(rows), np.int64, len(rows) * width))
+    flat = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
+    return flat.reshape(-1, width)
+
+
+def _fetch(result: Any) -> list[tuple[Any, ...]]:
+    # The driver's cursor: SQLAlchemy's Row objects would double the time and add nothing here.
+    rows: list[tuple[Any, ...]] = result.cursor.fetchmany(_BLOCK)
+    return rows
+
+
+def _registries(connection: Connection, snapshots: Sequence[SnapshotRef]) -> pd.DataFrame:
+    rows = []
+    for snapshot in snapshots:
+        setting, value = tables.registry_setting, tables.setting_value
+        query = (
+            select(value.c.value, setting.c.first_snapshot, setting.c.gone_snapshot)
+            .join(value, value.c.id == setting.c.value_id)
+            .where(
+                setting.c.registry_id == snapshot.registry_id,
+                setting.c.name == "blob_mounting",
+                setting.c.first_snapshot <= snapshot.number,
+            )
+        )
+        seen = [
+            (json.loads(text), gone is None or gone > snapshot.number)
+            for text, _, gone in connection.execute(query)
+        ]
+        now = [value for value, in_force in seen if in_force]
+        key = snapshot.key
+        rows.append(
+            {
+                "partition": key.partition,
+                "account": key.account,
+                "region": key.region,
+                "snapshot": snapshot.number,
+                "taken_at_ms": snapshot.taken_at_ms,
+                "status": str(snapshot.status),
+                "blob_mounting": (now[0] if now else None) or "",
+                "blob_mounting_ever": any(value == "ENABLED" for value, _ in seen),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _repositories(connection: Connection, snapshots: Sequence[SnapshotRef]) -> tuple[pd.DataFrame, Int64]:
+    repository, read = tables.repository, tables.repository_read
+    rows: list[dict[str, Any]] = []
+    for position, snapshot in enumerate(snapshots):
+        complete_at = _complete_at(connection, snapshot)
+        settings = _settings(connection, snapshot)
+        prefixes = _pull_through_prefixes(connection, snapshot)
+        query = (
+            select(repository.c.id, repository.c.name, repository.c.created_at_ms, read.c.status)
+            .join(read, read.c.repository_id == repository.c.id)
+            .where(repository.c.registry_id == snapshot.registry_id, during(read, snapshot.number))
+            .order_by(repository.c.id)
+        )
+        for key, name, created, status in connection.execute(query):
+            own = settings.get(key, {})
+            encryption = own.get("encryption") or {}
+            policy = own.get("lifecycle_policy_text")
+            rows.append(
+                {
+                    "id": key,
+                    "registry": position,
+                    "repository": name,
+                    "created_at_ms": created,
+                    "status": status,
+                    "complete_at_ms": complete_at.get(key, NO_TIME),
+                    "encryption_type": encryption.get("encryptionType") or "",
+                    "kms_key": encryption.get("kmsKey") or "",
+                    "pull_through_cache": any(name.startswith(prefix) for prefix in prefixes),
+                    "lifecycle_policy_text": policy,
+                    "lifecycle_policy_known": "lifecycle_policy_text" in own,
+                }
+            )
+    rows.sort(key=lambda row: (row["registry"], row["repository"], row["created_at_ms"]))
+    ids = np.array([row.pop("id") for row in rows], np.int64)
+    # Types are given: those of no row, or of nothing but None, would be guessed wrong.
+    columns = {name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in _COLUMNS.items()}
+    return pd.DataFrame(columns), ids
+
+
+def _complete_at(connection: Connection, snapshot: SnapshotRef) -> dict[int, int]:
+    """Time of the last complete read up to ``snapshot``, by repository id."""
+    repository, read = tables.repository, tables.repository_read
+    query = (
+        select(read.c.repository_id, func.coalesce(read.c.gone_snapshot, _FAR_AHEAD))
+        .join(repository, repository.c.id == read.c.repository_id)
+        .where(
+            repository.c.registry_id == snapshot.registry_id,
+            read.c.status == str(ReadStatus.COMPLETE),
+            read.c.first_snapshot <= snapshot.number,
+        )
+    )
+    last: dict[int, int] = {}
+    for key, gone in connection.execute(query):
+        last[key] = max(last.get(key, 0), min(gone - 1, snapshot.number))
+    of = tables.snapshot
+    numbers = set(last.values())
+    taken = dict(
+        connection.execute(
+            select(of.c.number, of.c.taken_at_ms).where(of.c.registry_id == snapshot.registry_id)
+        ).all()
+    )
+    times = {number: taken[number] for number in numbers}
+    return {key: times[number] for key, number in last.items()}
+
+
+def _settings(connection: Connection, snapshot: SnapshotRef) -> dict[int, dict[str, Any]]:
+    setting, value, repository = tables.repository_setting, tables.setting_value, tables.repository
+    wanted = ("encryption", "lifecycle_policy_text")
+    query = (
+        select(setting.c.repository_id, setting.c.name, setting.c.value_id)
+        .join(repository, repository.c.id == setting.c.repository_id)
+        .where(
+            repository.c.registry_id == snapshot.registry_id,
+            setting.c.name.in_(wanted),
+            during(setting, snapshot.number),
+        )
+    )
+    rows = connection.execute(query).all()
+    texts = {ABSENT: None}
+    values: dict[int, Any] = {}
+    for key, text in connection.execute(
+        select(value.c.id, value.c.value).where(
+            value.c.id.in_(select(setting.c.value_id).where(setting.c.name.in_(wanted)))
+        )
+    ):
+        values[key] = texts[text] if text in texts else json.loads(text)
+    found: dict[int, dict[str, Any]] = {}
+    for repository_id, name, value_id in rows:
+        found.setdefault(repository_id, {})[name] = values[value_id]
+    return found
+
+
+def _pull_through_prefixes(connection: Connection, snapshot: SnapshotRef) -> tuple[str, ...]:
+    """Name prefixes of repositories that pull-through-cache rules fill.
+
+    The prefix ROOT stands for every name that no other rule covers; which of those a rule really
+    filled cannot be told, so they are left among the ordinary repositories.
+    """
+    setting, value = tables.registry_setting, tables.setting_value
+    query = (
+        select(value.c.value)
+        .join(setting, setting.c.value_id == value.c.id)
+        .where(
+            setting.c.registry_id == snapshot.registry_id,
+            setting.c.name == "pull_through_cache_rules",
+            during(setting, snapshot.number),
+        )
+    )
+    text = connection.execute(query).scalar_one_or_none()
+    rules = json.loads(text) if text else None
+    prefixes = (rule.get("ecrRepositoryPrefix", "") for rule in rules or ())
+    return tuple(sorted(f"{prefix}/" for prefix in prefixes if prefix and prefix != "ROOT"))
+
+
+def _artifacts(connection: Connection, places: Places) -> Artifacts:
+    table = tables.artifact
+    rows = places.read(
+        connection,
+        table,
+        table.c.digest_id,
+        func.coalesce(table.c.pushed_at_ms, literal(NO_TIME)),
+        table.c.image_status,
+        func.coalesce(table.c.reported_size_bytes, literal(NO_SIZE)),
+        func.coalesce(table.c.subject_id, literal(0)),
+    )
+    order = np.lexsort((rows[:, 1], rows[:, 0]))
+    if not np.array_equal(order, np.arange(len(rows))):
+        rows = rows[order]
+    keys = (rows[:, 0] << 32) | rows[:, 1]
+    tags = np.zeros(len(rows), np.int32)
+    found, _ = match_artifacts(keys, places.read(connection, tables.tag, tables.tag.c.digest_id))
+    np.add.at(tags, found, np.int32(1))
+    pulled = np.full(len(rows), NEVER_PULLED, np.int32)
+    pull = tables.artifact_pull
+    pulls = places.read(connection, pull, pull.c.digest_id, pull.c.pulled_day)
+    found, matched = match_artifacts(keys, pulls)
+    pulled[found] = pulls[matched, 2]
+    return Artifacts(
+        repository=rows[:, 0].astype(np.int32),
+        digest_id=rows[:, 1].astype(np.uint32),
+        manifest=np.full(len(rows), NO_MANIFEST, np.int32),
+        pushed_at_ms=rows[:, 2].copy(),
+        image_status=rows[:, 3].astype(np.uint8),
+        pulled_day=pulled,
+        tags=tags,
+        reported_size_bytes=rows[:, 4].copy(),
+        subject=rows[:, 5].astype(np.uint32),
+    )
+
+
+def match_artifacts(keys: Int64, rows: Int64) -> tuple[Int64, Bools]:
+    """Where in ``keys`` the (repository, digest) of each row is, and which rows are there at all."""
+    wanted = (rows[:, 0] << 32) | rows[:, 1]
+    if not len(keys):
+        return np.zeros(0, np.int64), np.zeros(len(rows), np.bool_)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    matched = keys[at] == wanted
+    return at[matched], matched
+
+
+def _manifests(connection: Connection, places: Places, digest_ids: Any) -> Manifests:
+    """The manifests of ``digest_ids`` (sorted), without those that were never stored."""
+    table, artifact = tables.manifest, tables.artifact
+    present = select(artifact.c.digest_id).where(places.where(artifact))
+    query = (
+        select(
+            table.c.digest_id,
+            table.c.kind,
+            func.coalesce(table.c.subject_id, literal(0)),
+            table.c.blob_ids,
+            table.c.blob_media_types,
+            table.c.child_ids,
+        )
+        .where(table.c.digest_id.in_(present) if len(digest_ids) else ~true())
+        .order_by(table.c.digest_id)
+    )
+    result = connection.execute(query)
+    heads, blobs, foreign, children = [], [], [], []
+    lengths: list[Int64] = []
+    while rows := _fetch(result):
+        keys, kinds, subjects, blob_ids, codes, child_ids = zip(*rows, strict=True)
+        head = np.array([keys, kinds, subjects], np.int64)
+        at = np.minimum(np.searchsorted(digest_ids, head[0]), len(digest_ids) - 1)
+        wanted = digest_ids[at] == head[0]
+        if not wanted.all():
+            keep = np.flatnonzero(wanted)
+            head = head[:, keep]
+            blob_ids, codes, child_ids = (
+                tuple(column[i] for i in keep) for column in (blob_ids, codes, child_ids)
+            )
+        heads.append(head)
+        lengths.append(
+            np.array([[len(packed) // 4 for packed in column] for column in (blob_ids, child_ids)], np.int64)
+        )
+        blobs.append(np.frombuffer(b"".join(blob_ids), "<u4"))
+        foreign.append((np.frombuffer(b"".join(codes), "<u2") & FOREIGN_BIT) != 0)
+        children.append(np.frombuffer(b"".join(child_ids), "<u4"))
+    if not heads:
+        heads, lengths = [np.zeros((3, 0), np.int64)], [np.zeros((2, 0), np.int64)]
+        blobs, children, foreign = [np.zeros(0, "<u4")], [np.zeros(0, "<u4")], [np.zeros(0, np.bool_)]
+    head = np.concatenate(heads, axis=1)
+    counts = np.concatenate(lengths, axis=1)
+    offsets = np.concatenate((np.zeros((2, 1), np.int64), np.cumsum(counts, axis=1)), axis=1)
+    return Manifests(
+        digest_id=head[0].astype(np.uint32),
+        kind=head[1].astype(np.uint8),
+        subject=head[2].astype(np.uint32),
+        blob_offsets=offsets[0],
+        blobs=np.concatenate(blobs).astype(np.uint32, copy=False),
+        foreign=np.concatenate(foreign),
+        child_offsets=offsets[1],
+        children=np.concatenate(children).astype(np.uint32, copy=False),
+    )
+
+
+def _with_manifests(artifacts: Artifacts, manifests: Manifests) -> Artifacts:
+    position: Int32 = np.full(len(artifacts.digest_id), NO_MANIFEST, np.int32)
+    if len(manifests.digest_id):
+        at = np.searchsorted(manifests.digest_id, artifacts.digest_id)
+        at = np.minimum(at, len(manifests.digest_id) - 1)
+        known = manifests.digest_id[at] == artifacts.digest_id
+        position[known] = at[known]
+    return replace(artifacts, manifest=position)
+
+
+def _blob_sizes(connection: Connection) -> Int64:
+    """Size by digest_id; ids are small and dense, so a plain array is the quickest dictionary."""
+    last = connection.execute(select(func.max(tables.digest.c.id))).scalar() or 0
+    sizes = np.zeros(int(last) + 1, np.int64)
+    rows = read_integers(connection, select(tables.blob.c.digest_id, tables.blob.c.size_bytes))
+    sizes[rows[:, 0]] = rows[:, 1]
+    return sizes

@@ -1,0 +1,145 @@
+"""Who may write a registry: one collector at a time, on however many hosts.
+
+A lease is a row with holder, host and heartbeat, and a fencing number that grows with every
+holder. The commit of a snapshot checks the number inside its own transaction, so that a holder
+that was thought dead and comes back cannot write over its successor.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, update
+
+from analyzer.errors import LeaseError, RunError
+from analyzer.model.records import RegistryKey
+from analyzer.model.units import from_ms, iso
+from analyzer.store import tables
+from analyzer.store.bulk import insert_rows
+from analyzer.store.engine import Database
+
+#: A lease without a heartbeat for this long is anybody's.
+STALE_AFTER_MS = 5 * 60_000
+_HEARTBEAT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write one registry."""
+
+    key: RegistryKey
+    registry_id: int
+    fence: int
+    lost: threading.Event
+
+    def check(self, connection: Connection) -> None:
+        """Raise LeaseError unless the lease is still held, as the transaction at hand sees it."""
+        table = tables.lease
+        # FOR UPDATE holds off a take-over until the transaction ends; SQLite has one writer anyway.
+        query = select(table.c.fence, table.c.holder).where(table.c.registry_id == self.registry_id)
+        row = connection.execute(query.with_for_update()).one_or_none()
+        if row is None or row.fence != self.fence or row.holder is None:
+            raise LeaseError(
+                f"lost the lease on {self.key.account}/{self.key.region}: another collector took over; "
+                "nothing was written"
+            )
+
+
+def registry_id(database: Database, key: RegistryKey) -> int:
+    """Id of the registry, which is stored if it is new."""
+    table = tables.registry
+    values = {"partition": key.partition, "account": key.account, "region": key.region}
+    query = select(table.c.id).filter_by(**values)
+    with database.read() as connection:
+        found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        with database.write() as connection:
+            insert_rows(connection, table, [values], only_new=True)
+            found = connection.execute(query).scalar_one()
+    return int(found)
+
+
+@contextmanager
+def hold_lease(
+    database: Database, key: RegistryKey, holder: str, host: str, now_ms: Callable[[], int]
+) -> Iterator[Lease]:
+    """The lease on ``key``, kept alive by a thread until the block ends.
+
+    Raises LeaseError, saying who holds it since when and where, when another collector does.
+    """
+    number = registry_id(database, key)
+    lease = Lease(key, number, _acquire(database, key, number, holder, host, now_ms()), threading.Event())
+    stop = threading.Event()
+    beat = threading.Thread(
+        target=_keep_alive, args=(database, lease, stop, now_ms), name=f"lease {key.region}", daemon=True
+    )
+    beat.start()
+    try:
+        yield lease
+    finally:
+        stop.set()
+        beat.join()
+        _update(database, lease, {"holder": None, "host": None, "heartbeat_at_ms": None})
+
+
+def _acquire(database: Database, key: RegistryKey, number: int, holder: str, host: str, now_ms: int) -> int:
+    table = tables.lease
+    mine = table.c.registry_id == number
+    with database.write() as connection:
+        insert_rows(connection, table, [{"registry_id": number, "fence": 0}], only_new=True)
+        row = connection.execute(select(table).where(mine).with_for_update()).one()
+        if (
+            row.holder is not None
+            and now_ms - row.heartbeat_at_ms < STALE_AFTER_MS
+            and not (row.host == host and _is_dead(row.holder))
+        ):
+            raise LeaseError(
+                f"{key.account}/{key.region} is being collected by {row.holder} on {row.host} since "
+                f"{iso(from_ms(row.acquired_at_ms))} (last sign of life {iso(from_ms(row.heartbeat_at_ms))})"
+            )
+        fence = int(row.fence) + 1
+        values = {"fence": fence, "holder": holder, "host": host}
+        connection.execute(
+            update(table).where(mine).values(**values, acquired_at_ms=now_ms, heartbeat_at_ms=now_ms)
+        )
+    return fence
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether ``holder`` was a process of this host ("pid 123") that is no more."""
+    named = re.fullmatch(r"pid ([1-9][0-9]{0,8})", holder)
+    # Elsewhere than on POSIX, signal 0 is not a question but an order to end.
+    if named is None or os.name != "posix":
+        return False
+    try:
+        os.kill(int(named[1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _keep_alive(database: Database, lease: Lease, stop: threading.Event, now_ms: Callable[[], int]) -> None:
+    while not stop.wait(_HEARTBEAT_SECONDS):
+        try:
+            held = _update(database, lease, {"heartbeat_at_ms": now_ms()})
+        except RunError:
+            # A database that is busy or away for a moment costs one heartbeat; what counts is the
+            # check at commit.
+            continue
+        if not held:
+            lease.lost.set()
+            return
+
+
+def _update(database: Database, lease: Lease, values: dict[str, object]) -> bool:
+    table = tables.lease
+    mine = (table.c.registry_id == lease.registry_id) & (table.c.fence == lease.fence)
+    with database.write() as connection:
+        return connection.execute(update(table).where(mine).values(**values)).rowcount == 1

@@ -1,0 +1,187 @@
+"""Manifests: stored once by digest, for ever, their references packed."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select
+
+from analyzer.model.records import BlobReference, Child, Kind, Manifest
+from analyzer.store import tables
+from analyzer.store.bulk import chunks, insert_rows, rows_where_in
+from analyzer.store.engine import Database
+from analyzer.store.interning import Interner, join_digest, split_digest
+from analyzer.store.tables import FOREIGN_BIT
+
+
+def unknown_manifests(database: Database, digests: Collection[str]) -> set[str]:
+    """Those of ``digests`` whose manifest was never stored."""
+    unknown = set(digests)
+    query = select(tables.digest.c.algorithm, tables.digest.c.hash).join(
+        tables.manifest, tables.manifest.c.digest_id == tables.digest.c.id
+    )
+    with database.read() as connection:
+        hashes = [split_digest(digest)[1] for digest in sorted(unknown)]
+        for algorithm, value in rows_where_in(connection, query, tables.digest.c.hash, hashes):
+            unknown.discard(join_digest(algorithm, value))
+    return unknown
+
+
+def add_manifests(database: Database, interner: Interner, manifests: Sequence[Manifest]) -> list[str]:
+    """Store ``manifests``; gives a sentence for every blob whose size contradicts an earlier one.
+
+    The first size stays: a registry holds one blob per digest, and only one of the two can be so.
+    """
+    ids = interner.digests(
+        {
+            *(blob.digest for m in manifests for blob in m.blobs),
+            *(m.digest for m in manifests),
+            *(m.subject_digest for m in manifests if m.subject_digest),
+            *(child.digest for m in manifests for child in m.children),
+        }
+    )
+    media_types = interner.names(tables.media_type, _media_types(manifests))
+    platforms = interner.names(
+        tables.platform, {child.platform for m in manifests for child in m.children if child.platform}
+    )
+    rows = sorted((_row(m, ids, media_types, platforms) for m in manifests), key=lambda row: row["digest_id"])
+    conflicts: dict[str, None] = {}
+    with database.write() as connection:
+        sizes = _known_sizes(connection, sorted({ids[blob.digest] for m in manifests for blob in m.blobs}))
+        known = set(sizes)
+        for manifest in manifests:
+            for blob in manifest.blobs:
+                first = sizes.setdefault(ids[blob.digest], blob.size_bytes)
+                if first != blob.size_bytes:
+                    conflicts[_conflict(manifest.digest, blob, first)] = None
+        new = [{"digest_id": key, "size_bytes": sizes[key]} for key in sorted(sizes.keys() - known)]
+        insert_rows(connection, tables.blob, new, only_new=True)
+        insert_rows(connection, tables.manifest, rows, only_new=True)
+    return list(conflicts)
+
+
+def _conflict(manifest: str, blob: BlobReference, size: int) -> str:
+    return f"{manifest} gives blob {blob.digest} {blob.size_bytes} bytes, an earlier manifest gave {size}"
+
+
+def _code(media_type_id: int, *, foreign: bool) -> int:
+    """A media type's code in the packed array, 0 for the 32,768th and later ones.
+
+    Anybody who may push can invent media types without end; their names beyond that number are not
+    worth a failed night.
+    """
+    return (media_type_id if media_type_id < FOREIGN_BIT else 0) | (FOREIGN_BIT if foreign else 0)
+
+
+def _platform_code(platform_id: int) -> int:
+    """A platform's code in the packed array, 0 (not said) for the 65,536th and later ones."""
+    return platform_id if platform_id < 1 << 16 else 0
+
+
+def _media_types(manifests: Iterable[Manifest]) -> set[str]:
+    found = {blob.media_type for manifest in manifests for blob in manifest.blobs}
+    for manifest in manifests:
+        found.add(manifest.media_type)
+        if manifest.artifact_type is not None:
+            found.add(manifest.artifact_type)
+    return found
+
+
+def _row(
+    manifest: Manifest, ids: dict[str, int], media_types: dict[str, int], platforms: dict[str, int]
+) -> dict[str, Any]:
+    blobs, children = manifest.blobs, manifest.children
+    return {
+        "digest_id": ids[manifest.digest],
+        "kind": int(manifest.kind),
+        "media_type_id": media_types[manifest.media_type],
+        "artifact_type_id": None if manifest.artifact_type is None else media_types[manifest.artifact_type],
+        "subject_id": ids[manifest.subject_digest] if manifest.subject_digest else None,
+        "size_bytes": manifest.size_bytes,
+        "blob_ids": struct.pack(f"<{len(blobs)}I", *[ids[blob.digest] for blob in blobs]),
+        "blob_media_types": struct.pack(
+            f"<{len(blobs)}H",
+            *[_code(media_types[blob.media_type], foreign=blob.foreign) for blob in blobs],
+        ),
+        "child_ids": struct.pack(f"<{len(children)}I", *[ids[child.digest] for child in children]),
+        "child_platforms": struct.pack(
+            f"<{len(children)}H",
+            *[_platform_code(platforms[child.platform]) if child.platform else 0 for child in children],
+        ),
+        "annotations": json.dumps(dict(manifest.annotations), sort_keys=True)
+        if manifest.annotations
+        else None,
+    }
+
+
+def _known_sizes(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    table = tables.blob
+    query = select(table.c.digest_id, table.c.size_bytes)
+    return dict(rows_where_in(connection, query, table.c.digest_id, ids))
+
+
+def load_manifests(database: Database, digests: Collection[str]) -> dict[str, Manifest]:
+    """The stored manifests of ``digests``, rebuilt; those never stored are left out."""
+    wanted = set(digests)
+    with database.read() as connection:
+        types = _names(connection, tables.media_type)
+        names = _names(connection, tables.platform)
+        query = select(tables.manifest, tables.digest.c.algorithm, tables.digest.c.hash).join(
+            tables.digest, tables.digest.c.id == tables.manifest.c.digest_id
+        )
+        rows: list[Row[Any]] = []
+        for chunk in chunks([split_digest(digest)[1] for digest in sorted(wanted)]):
+            rows += connection.execute(query.where(tables.digest.c.hash.in_(chunk))).all()
+        referred: set[int] = set()
+        for row in rows:
+            referred.update(_unpack("I", row.blob_ids), _unpack("I", row.child_ids), [row.subject_id or 0])
+        texts = _digest_texts(connection, sorted(referred))
+        sizes = _known_sizes(connection, sorted(referred))
+    found = {}
+    for row in rows:
+        digest = join_digest(row.algorithm, row.hash)
+        if digest not in wanted:
+            continue
+        codes = _unpack("H", row.blob_media_types)
+        found[digest] = Manifest(
+            digest=digest,
+            kind=Kind(row.kind),
+            media_type=types[row.media_type_id],
+            size_bytes=row.size_bytes,
+            blobs=tuple(
+                BlobReference(
+                    texts[i], sizes[i], types.get(code & ~FOREIGN_BIT, ""), bool(code & FOREIGN_BIT)
+                )
+                for i, code in zip(_unpack("I", row.blob_ids), codes, strict=True)
+            ),
+            children=tuple(
+                Child(texts[i], names.get(code))
+                for i, code in zip(
+                    _unpack("I", row.child_ids), _unpack("H", row.child_platforms), strict=True
+                )
+            ),
+            artifact_type=types.get(row.artifact_type_id),
+            subject_digest=texts.get(row.subject_id or 0),
+            annotations=json.loads(row.annotations) if row.annotations else {},
+        )
+    return found
+
+
+def _names(connection: Connection, table: Table) -> dict[int, str]:
+    return dict(connection.execute(select(table.c.id, table.c.name)).all())
+
+
+def _unpack(code: str, packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(packed) // struct.calcsize(code)}{code}", packed)
+
+
+def _digest_texts(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    table = tables.digest
+    texts: dict[int, str] = {}
+    for chunk in chunks(ids):
+        query = select(table.c.id, table.c.algorithm, table.c.hash).where(table.c.id.in_(chunk))
+        texts.update((key, join_digest(a, h)) for key, a, h in connection.execute(query))
+    return texts

@@ -1,0 +1,102 @@
+"""The version of the schema: where a database stands, and bringing it forward with Alembic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+
+from analyzer.errors import SchemaError
+from analyzer.store.engine import Database
+
+#: Where the revision is kept: not Alembic's usual name, which other programs' databases have too.
+VERSION_TABLE = "demurrage_schema"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Where a database's schema stands."""
+
+    #: Revision of the database, None while it is empty.
+    current: str | None
+    #: Revision this program works with.
+    expected: str
+    #: Whether this program knows ``current``.
+    known: bool
+    #: Nothing at all is in the database.
+    empty: bool
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the program can work with the database as it is."""
+        return self.current == self.expected
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are: inside the installed package, or at the top of the source tree."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def schema_status(database: Database, folder: Path | None = None) -> SchemaStatus:
+    """Compare the schema of ``database`` with what this program expects."""
+    scripts = ScriptDirectory.from_config(_config(folder))
+    expected = scripts.get_current_head()
+    if expected is None:
+        raise SchemaError("this installation of demurrage contains no migrations; install it again")
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        current = context.get_current_revision()
+        empty = current is None and not inspect(connection).get_table_names()
+    known = current is None or any(script.revision == current for script in scripts.walk_revisions())
+    return SchemaStatus(current, expected, known, empty)
+
+
+def require_current_schema(database: Database) -> None:
+    """Raise SchemaError, saying what to do, unless the program can work with ``database``."""
+    status = schema_status(database)
+    if status.is_current:
+        return
+    if status.empty:
+        raise SchemaError(f"the database {database.label} is empty; run: demurrage collect")
+    if status.current is None:
+        raise SchemaError(
+            f"{database.label} holds tables but not those of demurrage; point --db to a database of its own"
+        )
+    if not status.known:
+        raise SchemaError(
+            f"the schema of {database.label} ({status.current}) is newer than this demurrage knows "
+            f"({status.expected}); upgrade demurrage"
+        )
+    raise SchemaError(
+        f"the schema of {database.label} is {status.current}, this demurrage needs {status.expected}; "
+        "run: demurrage db upgrade"
+    )
+
+
+def upgrade_schema(database: Database, folder: Path | None = None) -> SchemaStatus:
+    """Bring ``database`` to the schema this program expects; each migration is all or nothing.
+
+    Raises SchemaError when the database is newer than this program or not its own.
+    """
+    status = schema_status(database, folder)
+    if not status.known or (status.current is None and not status.empty):
+        require_current_schema(database)
+    if not status.is_current:
+        config = _config(folder)
+        config.attributes["database"] = database
+        command.upgrade(config, "head")
+    return schema_status(database, folder)
+
+
+def _config(folder: Path | None) -> Config:
+    config = Config()
+    # ConfigParser takes a % for the start of an interpolation.
+    config.set_main_option("script_location", str(folder or migrations_folder()).replace("%", "%%"))
+    return config

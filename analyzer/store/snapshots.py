@@ -1,0 +1,132 @@
+"""Which snapshots there are, what one of them held, and what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, or_, select
+
+from analyzer.errors import InputError
+from analyzer.model.records import Gap, ReadStatus, RegistryKey, RegistryRead, RepositoryRead
+from analyzer.store import tables
+from analyzer.store.state import during, load_repository, load_settings, media_types
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRef:
+    """One snapshot of one registry."""
+
+    registry_id: int
+    key: RegistryKey
+    number: int
+    run: int
+    taken_at_ms: int
+    status: ReadStatus
+    #: No later snapshot of the registry exists: its state is the one in force.
+    is_latest: bool
+
+
+def last_run(connection: Connection) -> int:
+    """Number of the last run that left a snapshot; raises InputError when there is none."""
+    number = connection.execute(select(func.max(tables.snapshot.c.run_id))).scalar()
+    if number is None:
+        raise InputError("the database holds no snapshot yet; run: demurrage collect")
+    return int(number)
+
+
+def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
+    """Each registry's last snapshot up to ``run``, ordered by account, region and partition.
+
+    A registry that the run could not reach shows the snapshot it had before. Raises InputError when
+    no run up to that number left a snapshot.
+    """
+    snapshot, registry = tables.snapshot, tables.registry
+    chosen = (
+        select(snapshot.c.registry_id, func.max(snapshot.c.number).label("number"))
+        .where(snapshot.c.run_id <= run)
+        .group_by(snapshot.c.registry_id)
+        .subquery()
+    )
+    newest = (
+        select(snapshot.c.registry_id, func.max(snapshot.c.number).label("number"))
+        .group_by(snapshot.c.registry_id)
+        .subquery()
+    )
+    query = (
+        select(snapshot, registry, newest.c.number.label("newest"))
+        .join(
+            chosen,
+            (chosen.c.registry_id == snapshot.c.registry_id) & (chosen.c.number == snapshot.c.number),
+        )
+        .join(newest, newest.c.registry_id == snapshot.c.registry_id)
+        .join(registry, registry.c.id == snapshot.c.registry_id)
+    )
+    found = [
+        SnapshotRef(
+            row.registry_id,
+            RegistryKey(row.partition, row.account, row.region),
+            row.number,
+            row.run_id,
+            row.taken_at_ms,
+            ReadStatus(row.status),
+            row.number == row.newest,
+        )
+        for row in connection.execute(query)
+    ]
+    if not found:
+        raise InputError(f"--run {run}: no run up to that number left a snapshot")
+    # Sorted here: PostgreSQL's order of texts is a matter of its locale.
+    return sorted(found, key=lambda entry: (entry.key.account, entry.key.region, entry.key.partition))
+
+
+def load_gaps(connection: Connection, snapshots: Sequence[SnapshotRef], run: int) -> list[Gap]:
+    """What was refused when ``snapshots`` were taken, and what ``run`` was refused without one."""
+    gap, registry = tables.gap, tables.registry
+    runs_of = {snapshot.registry_id: {snapshot.run, run} for snapshot in snapshots}
+    query = (
+        select(gap, gap.c["count"].label("times"), registry.c.account, registry.c.region)
+        .join(registry, registry.c.id == gap.c.registry_id)
+        .where(or_(gap.c.run_id == run, gap.c.run_id.in_({snapshot.run for snapshot in snapshots})))
+    )
+    return sorted(
+        Gap(row.account, row.region, row.repository, row.call, row.reason, row.detail, row.times)
+        for row in connection.execute(query)
+        if row.run_id in runs_of.get(row.registry_id, {run})
+    )
+
+
+def rebuild(connection: Connection, snapshot: SnapshotRef) -> RegistryRead:
+    """The registry exactly as the store knew it when ``snapshot`` was committed.
+
+    Gaps and refusals are not part of it. Repositories are ordered by name and creation time,
+    artifacts by digest; their ``status`` is that of their last read.
+    """
+    repository, read = tables.repository, tables.repository_read
+    query = (
+        select(repository.c.id, repository.c.name, repository.c.created_at_ms, read.c.status)
+        .join(read, read.c.repository_id == repository.c.id)
+        .where(repository.c.registry_id == snapshot.registry_id, during(read, snapshot.number))
+    )
+    types = media_types(connection)
+    repositories = []
+    for key, name, created, status in connection.execute(query).all():
+        state = load_repository(connection, key, types, snapshot.number)
+        repositories.append(
+            RepositoryRead(
+                name,
+                created,
+                ReadStatus(status),
+                tuple(artifact for _, artifact in sorted(state.artifacts.items())),
+                load_settings(connection, tables.repository_setting, "repository_id", key, snapshot.number),
+            )
+        )
+    return RegistryRead(
+        snapshot.key,
+        snapshot.taken_at_ms,
+        snapshot.status,
+        tuple(sorted(repositories, key=lambda entry: entry.key)),
+        load_settings(
+            connection, tables.registry_setting, "registry_id", snapshot.registry_id, snapshot.number
+        ),
+    )

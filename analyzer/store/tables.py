@@ -1,0 +1,315 @@
+"""The schema: SQLAlchemy Core tables, the same on SQLite and PostgreSQL.
+
+Three habits run through it:
+
+* Digests, tag names, media types, platforms and setting values are interned: their text or bytes
+  are stored once and everything else refers to a small integer.
+* What a registry held is kept as intervals in the registry's own snapshot numbers:
+  ``first_snapshot`` is the first that saw the row's fact, ``gone_snapshot`` the first (complete)
+  one that did not, NULL while it still holds.
+* A manifest never changes, so it is stored once; its blobs are one packed array of little-endian
+  32-bit digest ids (config first, then layers in order, repeats included) beside one of 16-bit
+  media-type codes whose top bit marks a foreign layer.
+
+Times are milliseconds since 1970-01-01 UTC, days are days since then, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: SQLite numbers rows by itself only in a column spelled INTEGER PRIMARY KEY.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+#: Top bit of a code in ``manifest.blob_media_types``: the registry does not store this layer.
+FOREIGN_BIT = 1 << 15
+
+
+def _id() -> Column[int]:
+    return Column("id", _Id, primary_key=True)
+
+
+def _interval() -> tuple[Column[int], Column[int | None], CheckConstraint]:
+    return (
+        Column("first_snapshot", Integer, primary_key=True),
+        Column("gone_snapshot", Integer),
+        CheckConstraint("gone_snapshot > first_snapshot", name="interval"),
+    )
+
+
+def _reference(name: str, table: str, *, primary_key: bool = False, nullable: bool = False) -> Column[int]:
+    return Column(name, _Id, ForeignKey(f"{table}.id"), primary_key=primary_key, nullable=nullable)
+
+
+registry = Table(
+    "registry",
+    metadata,
+    _id(),
+    Column("partition", String(32), nullable=False),
+    Column("account", String(32), nullable=False),
+    Column("region", String(32), nullable=False),
+    UniqueConstraint("account", "region", "partition"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    _id(),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("finished_at_ms", BigInteger),
+    Column("status", String(16), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("version", String(64), nullable=False),
+)
+
+#: One registry as one run saw it, numbered from 1 in each registry.
+snapshot = Table(
+    "snapshot",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _reference("run_id", "run"),
+    Column("taken_at_ms", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Index(None, "run_id"),
+    sqlite_with_rowid=False,
+)
+
+#: Who is collecting a registry. ``fence`` grows with every holder; a commit checks it.
+lease = Table(
+    "lease",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", Text),
+    Column("host", Text),
+    Column("acquired_at_ms", BigInteger),
+    Column("heartbeat_at_ms", BigInteger),
+)
+
+gap = Table(
+    "gap",
+    metadata,
+    _id(),
+    _reference("run_id", "run"),
+    _reference("registry_id", "registry"),
+    Column("repository", String(256), nullable=False),
+    Column("call", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index(None, "registry_id", "run_id"),
+)
+
+digest = Table(
+    "digest",
+    metadata,
+    _id(),
+    Column("algorithm", String(16), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("hash", "algorithm"),
+)
+
+media_type = Table("media_type", metadata, _id(), Column("name", Text, nullable=False, unique=True))
+
+platform = Table("platform", metadata, _id(), Column("name", Text, nullable=False, unique=True))
+
+tag_name = Table("tag_name", metadata, _id(), Column("name", Text, nullable=False, unique=True))
+
+#: Canonical JSON texts of settings; long ones (policies) repeat across repositories and nights.
+setting_value = Table(
+    "setting_value",
+    metadata,
+    _id(),
+    Column("sha256", LargeBinary, nullable=False, unique=True),
+    Column("value", Text, nullable=False),
+)
+
+#: Configs and layers, sized as the first manifest that named them says.
+blob = Table(
+    "blob",
+    metadata,
+    Column("digest_id", _Id, ForeignKey("digest.id"), primary_key=True, autoincrement=False),
+    Column("size_bytes", BigInteger, nullable=False),
+)
+
+manifest = Table(
+    "manifest",
+    metadata,
+    Column("digest_id", _Id, ForeignKey("digest.id"), primary_key=True, autoincrement=False),
+    #: ``model.records.Kind``.
+    Column("kind", SmallInteger, nullable=False),
+    _reference("media_type_id", "media_type"),
+    _reference("artifact_type_id", "media_type", nullable=True),
+    _reference("subject_id", "digest", nullable=True),
+    Column("size_bytes", Integer, nullable=False),
+    Column("blob_ids", LargeBinary, nullable=False),
+    Column("blob_media_types", LargeBinary, nullable=False),
+    Column("child_ids", LargeBinary, nullable=False),
+    #: 16-bit platform ids beside ``child_ids``, 0 where the index names none.
+    Column("child_platforms", LargeBinary, nullable=False),
+    #: JSON object, NULL for none.
+    Column("annotations", Text),
+)
+
+repository = Table(
+    "repository",
+    metadata,
+    _id(),
+    _reference("registry_id", "registry"),
+    Column("name", String(256), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("registry_id", "name", "created_at_ms"),
+)
+
+#: The repository exists during the interval, and its reads went that way.
+repository_read = Table(
+    "repository_read",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    *_interval(),
+    Column("status", String(16), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: An image, index or referrer is present, in that state; a change of state is a new interval.
+artifact = Table(
+    "artifact",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    _reference("digest_id", "digest", primary_key=True),
+    *_interval(),
+    Column("pushed_at_ms", BigInteger),
+    #: ``model.records.ImageStatus``: the storage class.
+    Column("image_status", SmallInteger, nullable=False),
+    Column("archived_at_ms", BigInteger),
+    Column("activated_at_ms", BigInteger),
+    Column("reported_size_bytes", BigInteger),
+    _reference("media_type_id", "media_type", nullable=True),
+    _reference("artifact_media_type_id", "media_type", nullable=True),
+    _reference("subject_id", "digest", nullable=True),
+    sqlite_with_rowid=False,
+)
+
+#: The day of lastRecordedPullTime; an artifact without a row has no recorded pull.
+artifact_pull = Table(
+    "artifact_pull",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    _reference("digest_id", "digest", primary_key=True),
+    *_interval(),
+    Column("pulled_day", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+artifact_scan = Table(
+    "artifact_scan",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    _reference("digest_id", "digest", primary_key=True),
+    *_interval(),
+    Column("status", Text, nullable=False),
+    Column("completed_day", Integer),
+    Column("critical", Integer, nullable=False),
+    Column("high", Integer, nullable=False),
+    Column("medium", Integer, nullable=False),
+    Column("low", Integer, nullable=False),
+    Column("informational", Integer, nullable=False),
+    Column("undefined", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    _reference("tag_name_id", "tag_name", primary_key=True),
+    *_interval(),
+    _reference("digest_id", "digest"),
+    sqlite_with_rowid=False,
+)
+
+repository_setting = Table(
+    "repository_setting",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    Column("name", String(64), primary_key=True),
+    *_interval(),
+    _reference("value_id", "setting_value"),
+    sqlite_with_rowid=False,
+)
+
+registry_setting = Table(
+    "registry_setting",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    Column("name", String(64), primary_key=True),
+    *_interval(),
+    _reference("value_id", "setting_value"),
+    sqlite_with_rowid=False,
+)
+
+#: Manifests that could not be read when last asked for, so that they are not asked for in vain.
+manifest_refusal = Table(
+    "manifest_refusal",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    _reference("digest_id", "digest", primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("image_status", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Aggregates of a repository, kept as facts so that trends never rescan; written when they change.
+repository_fact = Table(
+    "repository_fact",
+    metadata,
+    _reference("repository_id", "repository", primary_key=True),
+    *_interval(),
+    Column("images", Integer, nullable=False),
+    Column("indexes", Integer, nullable=False),
+    Column("referrers", Integer, nullable=False),
+    Column("unknown", Integer, nullable=False),
+    Column("untagged_images", Integer, nullable=False),
+    Column("orphaned_images", Integer, nullable=False),
+    Column("logical_bytes", BigInteger, nullable=False),
+    #: At repository scope.
+    Column("physical_bytes", BigInteger, nullable=False),
+    #: At registry scope.
+    Column("unique_bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The part of a registry's aggregates that its repositories do not add up to.
+registry_fact = Table(
+    "registry_fact",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    *_interval(),
+    Column("shared_bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,389 @@
+"""The store as the collector sees it: manifests as they come, a snapshot whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, exists, func, insert, or_, select, update
+
+from analyzer.model.records import (
+    ImageStatus,
+    Manifest,
+    ReadStatus,
+    RegistryKey,
+    RegistryRead,
+    RepositoryRead,
+)
+from analyzer.store import tables
+from analyzer.store.bulk import insert_rows
+from analyzer.store.changes import RepositoryChanges, RepositoryState, diff_repository
+from analyzer.store.engine import Database
+from analyzer.store.gaps import gap_rows
+from analyzer.store.interning import Interner, join_digest
+from analyzer.store.leases import Lease, hold_lease
+from analyzer.store.manifests import add_manifests, unknown_manifests
+from analyzer.store.state import load_repository, load_settings, media_types
+
+#: Tables whose intervals end with the repository's.
+_OF_A_REPOSITORY = (
+    tables.artifact,
+    tables.artifact_pull,
+    tables.artifact_scan,
+    tables.tag,
+    tables.repository_setting,
+    tables.repository_fact,
+)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A repository that the store holds as present."""
+
+    id: int
+    status: str
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one repository's read will write, worked out before the transaction."""
+
+    read: RepositoryRead
+    #: None for a repository that is new.
+    known: _Known | None
+    changes: RepositoryChanges
+    settings: dict[str, str]
+
+
+class Store:
+    """One database of snapshots; safe to use from threads."""
+
+    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
+        """Write to ``database``; ``now_ms`` is the clock of leases (milliseconds, UTC)."""
+        self._database = database
+        self._interner = Interner(database)
+        self._now_ms = now_ms
+
+    def begin_run(self, started_at_ms: int, host: str, version: str) -> int:
+        """Number of a new run."""
+        values = {"started_at_ms": started_at_ms, "host": host, "version": version, "status": "running"}
+        with self._database.write() as connection:
+            new = insert(tables.run).values(**values).returning(tables.run.c.id)
+            return int(connection.execute(new).scalar_one())
+
+    def finish_run(self, run: int, finished_at_ms: int, status: str) -> None:
+        """Record how ``run`` ended: complete, gaps or failed."""
+        table = tables.run
+        with self._database.write() as connection:
+            connection.execute(
+                update(table).where(table.c.id == run).values(finished_at_ms=finished_at_ms, status=status)
+            )
+
+    def lease(self, key: RegistryKey, holder: str, host: str) -> AbstractContextManager[Lease]:
+        """The right to write one registry, for a with block; raises LeaseError when it is taken."""
+        return hold_lease(self._database, key, holder, host, self._now_ms)
+
+    def unknown_manifests(self, digests: Collection[str]) -> set[str]:
+        """Those of ``digests`` whose manifest was never stored."""
+        return unknown_manifests(self._database, digests)
+
+    def add_manifests(self, manifests: Sequence[Manifest]) -> list[str]:
+        """Store ``manifests`` for ever; gives a sentence per blob that contradicts a known size."""
+        return add_manifests(self._database, self._interner, manifests)
+
+    def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
+        """(repository, digest) of manifests that were refused, with the image's status then."""
+        refusal, repository, digest = tables.manifest_refusal, tables.repository, tables.digest
+        query = (
+            select(
+                repository.c.name,
+                repository.c.created_at_ms,
+                digest.c.algorithm,
+                digest.c.hash,
+                refusal.c.image_status,
+            )
+            .select_from(refusal)
+            .join(repository, repository.c.id == refusal.c.repository_id)
+            .join(tables.registry, tables.registry.c.id == repository.c.registry_id)
+            .join(digest, digest.c.id == refusal.c.digest_id)
+            .where(
+                tables.registry.c.account == key.account,
+                tables.registry.c.region == key.region,
+                tables.registry.c.partition == key.partition,
+            )
+        )
+        with self._database.read() as connection:
+            return {
+                ((name, created), join_digest(algorithm, value)): ImageStatus(status)
+                for name, created, algorithm, value, status in connection.execute(query)
+            }
+
+    def commit_snapshot(self, lease: Lease, run: int, read: RegistryRead) -> int:
+        """Write what ``read`` saw as the registry's next snapshot; gives its number.
+
+        Only differences to the last snapshot are written, in one short transaction that checks the
+        lease; everything that takes time (comparing, storing new digests and names) comes before.
+        Raises LeaseError, having written nothing, when the lease was lost.
+        """
+        with self._database.read() as connection:
+            number = _next_number(connection, lease.registry_id)
+            known = _present_repositories(connection, lease.registry_id)
+            types = media_types(connection)
+            old_settings = load_settings(
+                connection, tables.registry_setting, "registry_id", lease.registry_id
+            )
+            plans = [_plan(connection, types, known.get(entry.key), entry) for entry in read.repositories]
+        ids = self._intern(plans, read)
+        with self._database.write() as connection:
+            lease.check(connection)
+            connection.execute(
+                insert(tables.snapshot).values(
+                    registry_id=lease.registry_id,
+                    number=number,
+                    run_id=run,
+                    taken_at_ms=read.taken_at_ms,
+                    status=str(read.status),
+                )
+            )
+            writer = _SnapshotWriter(connection, lease.registry_id, number, ids)
+            writer.repositories(known, plans, read)
+            writer.settings(
+                tables.registry_setting, {"registry_id": lease.registry_id}, old_settings, read.settings
+            )
+            writer.refusals(read)
+            writer.gaps(run, read)
+        return number
+
+    def _intern(self, plans: Sequence[_Plan], read: RegistryRead) -> _Ids:
+        digests: set[str] = {refusal.digest for refusal in read.refusals}
+        names: set[str] = set()
+        types: set[str] = set()
+        values = set(read.settings.values())
+        for plan in plans:
+            values.update(plan.read.settings.values())
+            for tag, digest in plan.changes.tags_opened:
+                names.add(tag)
+                digests.add(digest)
+            names.update(plan.changes.tags_closed)
+            changes = plan.changes
+            digests.update(changes.artifacts_closed, changes.pulls_closed, changes.scans_closed)
+            digests.update(digest for digest, _ in changes.pulls_opened)
+            digests.update(digest for digest, _ in changes.scans_opened)
+            for artifact in changes.artifacts_opened:
+                digests.add(artifact.digest)
+                if artifact.subject_digest:
+                    digests.add(artifact.subject_digest)
+                types.update(t for t in (artifact.media_type, artifact.artifact_media_type) if t is not None)
+        media: dict[str | None, int | None] = {None: None}
+        media.update(self._interner.names(tables.media_type, types).items())
+        return _Ids(
+            self._interner.digests(digests),
+            self._interner.names(tables.tag_name, names),
+            media,
+            self._interner.values(values),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    digests: Mapping[str, int]
+    tags: Mapping[str, int]
+    media_types: Mapping[str | None, int | None]
+    values: Mapping[str, int]
+
+
+def _next_number(connection: Connection, registry_id: int) -> int:
+    table = tables.snapshot
+    last = connection.execute(
+        select(func.max(table.c.number)).where(table.c.registry_id == registry_id)
+    ).scalar()
+    return int(last or 0) + 1
+
+
+def _present_repositories(connection: Connection, registry_id: int) -> dict[tuple[str, int], _Known]:
+    repository, read = tables.repository, tables.repository_read
+    query = (
+        select(repository.c.name, repository.c.created_at_ms, repository.c.id, read.c.status)
+        .join(read, read.c.repository_id == repository.c.id)
+        .where(repository.c.registry_id == registry_id, read.c.gone_snapshot.is_(None))
+    )
+    return {(name, created): _Known(key, status) for name, created, key, status in connection.execute(query)}
+
+
+def _plan(
+    connection: Connection, types: dict[int | None, str | None], known: _Known | None, read: RepositoryRead
+) -> _Plan:
+    state = load_repository(connection, known.id, types) if known else RepositoryState()
+    settings = (
+        load_settings(connection, tables.repository_setting, "repository_id", known.id) if known else {}
+    )
+    changes = diff_repository(state, read.artifacts, complete=read.status is ReadStatus.COMPLETE)
+    return _Plan(read, known, changes, settings)
+
+
+class _SnapshotWriter:
+    """The rows of one snapshot, in one open transaction."""
+
+    def __init__(self, connection: Connection, registry_id: int, number: int, ids: _Ids) -> None:
+        self._connection = connection
+        self._registry_id = registry_id
+        self._number = number
+        self._ids = ids
+        self._opened: dict[Table, list[dict[str, Any]]] = {}
+        self._closed: dict[Table, list[dict[str, Any]]] = {}
+
+    def repositories(
+        self, known: Mapping[tuple[str, int], _Known], plans: Sequence[_Plan], read: RegistryRead
+    ) -> None:
+        seen = {plan.read.key for plan in plans}
+        for key in sorted(known.keys() - seen):
+            if read.status is ReadStatus.COMPLETE:
+                self._close_repository(known[key].id)
+            else:
+                self._set_status(known[key].id, known[key].status, ReadStatus.REFUSED)
+        for plan in plans:
+            repository_id = plan.known.id if plan.known else self._repository(plan.read)
+            self._set_status(repository_id, plan.known.status if plan.known else None, plan.read.status)
+            self._changes(repository_id, plan.changes)
+            self._setting_changes(
+                tables.repository_setting, {"repository_id": repository_id}, plan.settings, plan.read.settings
+            )
+        self._flush()
+
+    def settings(
+        self, table: Table, owner: dict[str, int], old: Mapping[str, str], new: Mapping[str, str]
+    ) -> None:
+        self._setting_changes(table, owner, old, new)
+        self._flush()
+
+    def refusals(self, read: RegistryRead) -> None:
+        repository, refusal = tables.repository, tables.manifest_refusal
+        manifest, artifact = tables.manifest, tables.artifact
+        mine = select(repository.c.id).where(repository.c.registry_id == self._registry_id)
+        present = exists().where(
+            artifact.c.repository_id == refusal.c.repository_id,
+            artifact.c.digest_id == refusal.c.digest_id,
+            artifact.c.gone_snapshot.is_(None),
+        )
+        # What was read since, or is gone, is refused no more; what is refused now is written below.
+        connection = self._connection
+        connection.execute(
+            delete(refusal).where(
+                refusal.c.repository_id.in_(mine),
+                or_(refusal.c.digest_id.in_(select(manifest.c.digest_id)), ~present),
+            )
+        )
+        if not read.refusals:
+            return
+        query = select(repository.c.name, repository.c.created_at_ms, repository.c.id)
+        rows = connection.execute(query.where(repository.c.registry_id == self._registry_id))
+        ids = {(name, created): key for name, created, key in rows}
+        for entry in read.refusals:
+            key = {"repository_id": ids[entry.repository_key], "digest_id": self._ids.digests[entry.digest]}
+            connection.execute(delete(refusal).filter_by(**key))
+            connection.execute(
+                insert(refusal).values(**key, reason=entry.reason, image_status=int(entry.image_status))
+            )
+
+    def gaps(self, run: int, read: RegistryRead) -> None:
+        rows = gap_rows(run, self._registry_id, read.gaps)
+        if rows:
+            self._connection.execute(insert(tables.gap), rows)
+
+    def _repository(self, read: RepositoryRead) -> int:
+        table = tables.repository
+        values = {"registry_id": self._registry_id, "name": read.name, "created_at_ms": read.created_at_ms}
+        found = self._connection.execute(select(table.c.id).filter_by(**values)).scalar_one_or_none()
+        if found is None:
+            new = insert(table).values(**values).returning(table.c.id)
+            found = self._connection.execute(new).scalar_one()
+        return int(found)
+
+    def _set_status(self, repository_id: int, old: str | None, new: ReadStatus) -> None:
+        if old == new:
+            return
+        if old is not None:
+            self._close(tables.repository_read, repository_id=repository_id)
+        self._open(tables.repository_read, repository_id=repository_id, status=str(new))
+
+    def _close_repository(self, repository_id: int) -> None:
+        for table in (*_OF_A_REPOSITORY, tables.repository_read):
+            self._connection.execute(
+                update(table)
+                .where(table.c.repository_id == repository_id, table.c.gone_snapshot.is_(None))
+                .values(gone_snapshot=self._number)
+            )
+
+    def _changes(self, repository_id: int, changes: RepositoryChanges) -> None:
+        digests, tags, types = self._ids.digests, self._ids.tags, self._ids.media_types
+        for digest in changes.artifacts_closed:
+            self._close(tables.artifact, repository_id=repository_id, digest_id=digests[digest])
+        for digest in changes.pulls_closed:
+            self._close(tables.artifact_pull, repository_id=repository_id, digest_id=digests[digest])
+        for digest in changes.scans_closed:
+            self._close(tables.artifact_scan, repository_id=repository_id, digest_id=digests[digest])
+        for tag in changes.tags_closed:
+            self._close(tables.tag, repository_id=repository_id, tag_name_id=tags[tag])
+        for new in changes.artifacts_opened:
+            self._open(
+                tables.artifact,
+                repository_id=repository_id,
+                digest_id=digests[new.digest],
+                pushed_at_ms=new.pushed_at_ms,
+                image_status=int(new.image_status),
+                archived_at_ms=new.archived_at_ms,
+                activated_at_ms=new.activated_at_ms,
+                reported_size_bytes=new.reported_size_bytes,
+                media_type_id=types[new.media_type],
+                artifact_media_type_id=types[new.artifact_media_type],
+                subject_id=digests[new.subject_digest] if new.subject_digest else None,
+            )
+        for digest, day in changes.pulls_opened:
+            self._open(
+                tables.artifact_pull, repository_id=repository_id, digest_id=digests[digest], pulled_day=day
+            )
+        for digest, scan in changes.scans_opened:
+            key = {"repository_id": repository_id, "digest_id": digests[digest]}
+            self._open(tables.artifact_scan, **key, **scan._asdict())
+        for tag, digest in changes.tags_opened:
+            self._open(
+                tables.tag, repository_id=repository_id, tag_name_id=tags[tag], digest_id=digests[digest]
+            )
+
+    def _setting_changes(
+        self, table: Table, owner: dict[str, int], old: Mapping[str, str], new: Mapping[str, str]
+    ) -> None:
+        for name, value in sorted(new.items()):
+            if old.get(name) == value:
+                continue
+            if name in old:
+                self._close(table, **owner, name=name)
+            self._open(table, **owner, name=name, value_id=self._ids.values[value])
+
+    def _open(self, table: Table, **values: Any) -> None:
+        self._opened.setdefault(table, []).append({**values, "first_snapshot": self._number})
+
+    def _close(self, table: Table, **key: Any) -> None:
+        self._closed.setdefault(table, []).append({f"_{name}": value for name, value in key.items()})
+
+    def _flush(self) -> None:
+        """Close before opening: a row that is replaced has the same key but for its start."""
+        for table, keys in self._closed.items():
+            names = [name.removeprefix("_") for name in keys[0]]
+            statement = (
+                update(table)
+                .where(
+                    *(table.c[name] == bindparam(f"_{name}") for name in names),
+                    table.c.gone_snapshot.is_(None),
+                )
+                .values(gone_snapshot=self._number)
+            )
+            self._connection.execute(statement, keys)
+        for table, rows in self._opened.items():
+            # In the order of the key, so that SQLite fills its pages one after the other.
+            key = [column.name for column in table.primary_key]
+            rows.sort(key=lambda row: [row[name] for name in key])
+            insert_rows(self._connection, table, rows)
+        self._closed, self._opened = {}, {}
