@@ -1,0 +1,255 @@
+"""Clients of AWS: who we are, one ECR client per registry, and what every call goes through.
+
+A call waits for its registry's token bucket, is retried by botocore (``adaptive``), is counted, and
+comes back as an answer or as `RefusedError`.
+
+Botocore's own reading of answers, shape by shape and each time a datetime, is most of the CPU of
+listing images, and it takes a body that broke off for an empty answer: a repository would seem to
+have lost all its images. So the ECR clients made here take the JSON body as it is (times are
+numbers) and refuse what is not JSON, through botocore's ``before-parse`` event. That is an event of
+these clients alone: the session they come from stays as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore import xform_name
+from botocore.config import Config
+from botocore.exceptions import InvalidRegionError
+from botocore.parsers import ResponseParserError
+from botocore.utils import validate_region_name
+
+from analyzer import __version__
+from analyzer.collect.rates import TokenBucket
+from analyzer.collect.refusals import (
+    CALL_ERRORS,
+    THROTTLING_CODES,
+    UNREADABLE,
+    Reach,
+    Refusal,
+    RefusedError,
+    one_line,
+    refusal_of,
+)
+from analyzer.errors import InputError, RunError
+from analyzer.model.records import RegistryKey
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from types_boto3_ecr import ECRClient
+
+#: Attempts of one call, the first included.
+TOTAL_ATTEMPTS = 8
+_CONNECT_SECONDS = 10
+#: A page of a thousand images or a hundred manifests can take a while.
+_READ_SECONDS = 60
+
+#: How often an answer that is not JSON is asked for again; botocore does not retry these.
+_READINGS = 3
+
+#: After so many failures in a row that might have passed, a call is not tried again.
+_PATIENCE = 10
+
+
+class StoppedError(Exception):
+    """The run is ending; never leaves this package."""
+
+
+class Identity(NamedTuple):
+    """Whose credentials a session has."""
+
+    partition: str
+    account: str
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """What was asked of AWS, counted by botocore's events; filled from many threads."""
+
+    #: Calls by operation (``DescribeImages``), retries not included.
+    calls: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
+    #: Attempts that were answered with a throttling error.
+    throttles: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def watch(self, client: ECRClient) -> None:
+        """Count what ``client`` does from now on."""
+        client.meta.events.register("needs-retry.ecr", self._attempted)
+
+    def _attempted(self, response: Any, operation: Any, attempts: int, **_: object) -> None:
+        # Emitted once per attempt, whether it succeeded or not.
+        throttled = (
+            response is not None
+            and response[0].status_code >= 400
+            and response[1].get("Error", {}).get("Code") in THROTTLING_CODES
+        )
+        with self._lock:
+            if attempts == 1:
+                self.calls[operation.name] += 1
+            else:
+                self.retries += 1
+            self.throttles += throttled
+
+
+class RegistryClient:
+    """One registry's ECR client with its rate limits; safe to share between threads."""
+
+    def __init__(
+        self,
+        key: RegistryKey,
+        client: ECRClient,
+        buckets: Mapping[str, TokenBucket],
+        default: TokenBucket,
+        stop: threading.Event,
+    ) -> None:
+        """``buckets`` limit single operations, ``default`` all others together."""
+        self.key = key
+        self._client = client
+        self._buckets = buckets
+        self._default = default
+        self._stop = stop
+        self._failures: Counter[str] = Counter()
+
+    def call(
+        self, operation: str, *, tolerate: Collection[str] = (), **parameters: object
+    ) -> Mapping[str, Any]:
+        """The answer to one call (``DescribeImages``).
+
+        Raises RefusedError for an expected refusal (``tolerate`` names further error codes that are one
+        here), StoppedError when the run is ending, and whatever else botocore raises.
+        """
+        # A registry that times out for good would otherwise take minutes for each repository.
+        if self._failures[operation] >= _PATIENCE:
+            detail = f"not asked: the last {_PATIENCE} such calls to this registry failed in a row"
+            raise RefusedError(Refusal("GaveUp", Reach.REPOSITORY, detail))
+        for _ in range(_READINGS - 1):
+            try:
+                return self._ask(operation, tolerate, parameters)
+            except RefusedError as error:
+                if error.refusal.reason != UNREADABLE:
+                    raise
+        return self._ask(operation, tolerate, parameters)
+
+    def _ask(
+        self, operation: str, tolerate: Collection[str], parameters: Mapping[str, object]
+    ) -> Mapping[str, Any]:
+        self._buckets.get(operation, self._default).acquire()
+        if self._stop.is_set():
+            raise StoppedError
+        try:
+            answer: Mapping[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
+        except CALL_ERRORS as error:
+            refusal = refusal_of(error, tolerate)
+            if refusal is None:
+                raise
+            failed = refusal.reach is Reach.TRANSIENT
+            self._failures[operation] = self._failures[operation] + 1 if failed else 0
+            raise RefusedError(refusal) from error
+        self._failures[operation] = 0
+        return answer
+
+
+def check_regions(regions: Iterable[str]) -> tuple[str, ...]:
+    """``regions`` sorted and without repeats; raises InputError when one cannot be a region's name."""
+    names = tuple(sorted(set(regions)))
+    if not names:
+        raise InputError("no region to collect: name at least one")
+    for name in names:
+        try:
+            # Botocore lets an empty name pass.
+            validate_region_name(name or " ")
+        except InvalidRegionError as error:
+            raise InputError(f"{one_line(name)!r} is not the name of an AWS region") from error
+    return names
+
+
+def fetch_identity(session: Session, regions: Iterable[str]) -> Identity:
+    """Account and partition of ``session``'s credentials, asked of the first region that answers.
+
+    Raises RunError when the credentials cannot be used.
+    """
+    failure = "no region was given"
+    for region in regions:
+        try:
+            answer = session.client("sts", region_name=region, config=_config(4)).get_caller_identity()
+        except CALL_ERRORS as error:
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            # A region that is not enabled, or does not exist, says nothing about the others.
+            failure = f"{region}: {refusal.reason} ({refusal.detail})"
+            continue
+        # arn:PARTITION:sts::ACCOUNT:assumed-role/…
+        return Identity(answer["Arn"].split(":")[1], answer["Account"])
+    raise RunError(f"cannot find out whose credentials these are; sts:GetCallerIdentity failed in {failure}")
+
+
+def make_clients(
+    session: Session,
+    keys: Iterable[RegistryKey],
+    *,
+    connections: int,
+    requests_per_second: float,
+    batch_get_image_per_second: float,
+    counts: CallCounts,
+    stop: threading.Event,
+    sleep: Callable[[float], None] = time.sleep,
+    attempts: int = TOTAL_ATTEMPTS,
+) -> list[RegistryClient]:
+    """One client per registry, all from one session, which is not safe to use from threads."""
+    clients = []
+    for key in keys:
+        client = session.client("ecr", region_name=key.region, config=_config(connections, attempts))
+        counts.watch(client)
+        client.meta.events.register("before-parse.ecr", read_plain_json)
+        clients.append(
+            RegistryClient(
+                key,
+                client,
+                {"BatchGetImage": TokenBucket(batch_get_image_per_second, sleep=sleep)},
+                TokenBucket(requests_per_second, sleep=sleep),
+                stop,
+            )
+        )
+    return clients
+
+
+def read_plain_json(
+    operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
+) -> None:
+    """Handler of botocore's before-parse event: take the answer from the body, unparsed.
+
+    Only of a success; errors are left to botocore. Raises ResponseParserError, as botocore does not,
+    when the body is no JSON object.
+    """
+    if response_dict["status_code"] != 200:
+        return
+    try:
+        answer = json.loads(response_dict["body"])
+    except (ValueError, RecursionError) as error:
+        raise ResponseParserError(f"the answer to {operation_model.name} is not JSON: {error}") from error
+    if type(answer) is not dict:
+        raise ResponseParserError(f"the answer to {operation_model.name} is no JSON object")
+    for name in operation_model.output_shape.members:
+        if name in answer:
+            customized_response_dict[name] = answer[name]
+    response_dict["body"] = b"{}"
+
+
+def _config(connections: int, attempts: int = TOTAL_ATTEMPTS) -> Config:
+    return Config(
+        max_pool_connections=connections,
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
+        tcp_keepalive=True,
+        user_agent_extra=f"demurrage/{__version__}",
+    )

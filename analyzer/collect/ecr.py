@@ -1,0 +1,307 @@
+"""Amazon ECR's read calls, each as one function that gives plain records.
+
+A listing that breaks off gives what came before beside the refusal that ended it. Nothing here
+decides what a refusal means for the run, and nothing computes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from analyzer.collect.clients import RegistryClient
+from analyzer.collect.images import PageFaults, add_page, milliseconds
+from analyzer.collect.manifests import ACCEPTED_MEDIA_TYPES, DIGEST_MISMATCH, parse_manifest, storable
+from analyzer.collect.refusals import PARAMETER_CODES, Reach, Refusal, RefusedError, one_line
+from analyzer.model.records import ABSENT, Artifact, Manifest
+
+_PAGE = 1000
+#: imageIds that BatchGetImage takes at most.
+BATCH = 100
+
+_NO_POLICY = "LifecyclePolicyNotFoundException"
+
+_RULE_FIELDS = (
+    "credentialArn",
+    "customRoleArn",
+    "ecrRepositoryPrefix",
+    "registryId",
+    "upstreamRegistry",
+    "upstreamRegistryUrl",
+    "upstreamRepositoryPrefix",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRecord:
+    """One repository as DescribeRepositories lists it."""
+
+    name: str
+    created_at_ms: int
+    #: "" when the answer had none.
+    arn: str
+    #: Setting name to canonical JSON.
+    settings: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class RepositoryListing:
+    """The repositories of a registry, by name."""
+
+    repositories: dict[str, RepositoryRecord] = field(default_factory=dict)
+    #: Entries without a name or a time of creation that could be understood.
+    left_out: int = 0
+    #: What ended the listing early, if anything did.
+    refusal: Refusal | None = None
+
+
+@dataclass(slots=True)
+class ImageListing:
+    """The artifacts of one repository, by digest, in the order they were last seen."""
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    faults: PageFaults = field(default_factory=PageFaults)
+    #: What ended the listing early, if anything did.
+    refusal: Refusal | None = None
+
+
+@dataclass(slots=True)
+class ManifestAnswers:
+    """What one BatchGetImage call gave for the digests it was asked for."""
+
+    manifests: list[Manifest] = field(default_factory=list)
+    #: Digest to why it has no manifest; with ``manifests`` this covers every digest asked for.
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    #: What the whole call was refused for, if it was.
+    refusal: Refusal | None = None
+
+
+def canonical(value: object) -> str:
+    """JSON text that is equal for equal values: keys sorted, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def fetch_repositories(client: RegistryClient) -> RepositoryListing:
+    """All repositories of the registry; of two entries with one name the later counts."""
+    listing = RepositoryListing()
+    try:
+        for page in _pages(client, "DescribeRepositories"):
+            for entry in _of_type(page.get("repositories"), list):
+                record = _repository(entry)
+                if record is None:
+                    listing.left_out += 1
+                else:
+                    listing.repositories[record.name] = record
+    except RefusedError as error:
+        listing.refusal = error.refusal
+    return listing
+
+
+def fetch_images(client: RegistryClient, repository: str) -> ImageListing:
+    """All artifacts of a repository, archived ones included."""
+    listing = ImageListing()
+    left_out = mended = unknown = 0
+    try:
+        # Without the filter, archived images, which are billed, are not listed.
+        for page in _pages(
+            client, "DescribeImages", repositoryName=repository, filter={"imageStatus": "ANY"}
+        ):
+            faults = add_page(_of_type(page.get("imageDetails"), list), listing.artifacts)
+            left_out += faults.left_out
+            mended += faults.mended
+            unknown += faults.unknown_status
+    except RefusedError as error:
+        listing.refusal = error.refusal
+    listing.faults = PageFaults(left_out, mended, unknown)
+    return listing
+
+
+def fetch_lifecycle_policy(client: RegistryClient, repository: str) -> str:
+    """The lifecycle policy's text as a JSON string, or ABSENT; raises RefusedError."""
+    answer = _answer(
+        client, "GetLifecyclePolicy", tolerate=(_NO_POLICY,), absent=_NO_POLICY, repositoryName=repository
+    )
+    if answer is None:
+        return ABSENT
+    return canonical(_of_type(answer.get("lifecyclePolicyText"), str))
+
+
+def fetch_tags(client: RegistryClient, arn: str) -> str:
+    """The repository's AWS tags as a JSON object; raises RefusedError."""
+    if not arn:
+        raise RefusedError(_unusable("the repository was listed without its ARN"))
+    answer = client.call("ListTagsForResource", resourceArn=arn)
+    tags = _of_type(answer.get("tags"), list)
+    return canonical({str(tag.get("Key")): tag.get("Value") for tag in tags if tag.get("Key") is not None})
+
+
+def fetch_blob_mounting(client: RegistryClient) -> str:
+    """The account setting BLOB_MOUNTING as a JSON string, ENABLED or DISABLED; raises RefusedError."""
+    answer = client.call("GetAccountSetting", tolerate=PARAMETER_CODES, name="BLOB_MOUNTING")
+    value = _of_type(answer.get("value"), str).upper()
+    if value not in ("ENABLED", "DISABLED"):
+        raise RefusedError(_unusable(f"BLOB_MOUNTING is {one_line(value, 40)}"))
+    return canonical(value)
+
+
+def fetch_pull_through_cache_rules(client: RegistryClient) -> str:
+    """The pull-through cache rules as a sorted JSON list of objects, without times; raises RefusedError."""
+    rules = [
+        {name: rule[name] for name in _RULE_FIELDS if rule.get(name) is not None}
+        for page in _pages(client, "DescribePullThroughCacheRules", tolerate=PARAMETER_CODES)
+        for rule in _of_type(page.get("pullThroughCacheRules"), list)
+    ]
+    return canonical(sorted(rules, key=canonical))
+
+
+def fetch_pull_time_exclusions(client: RegistryClient) -> str:
+    """The ARNs whose pulls do not count as such, as a sorted JSON list; raises RefusedError."""
+    # The calls' own paginators differ (this one has none), so all are paged by hand.
+    arns = [
+        arn
+        for page in _pages(client, "ListPullTimeUpdateExclusions", tolerate=PARAMETER_CODES)
+        for arn in _of_type(page.get("pullTimeUpdateExclusions"), list)
+    ]
+    return canonical(sorted(str(arn) for arn in arns))
+
+
+def fetch_manifests(
+    client: RegistryClient, repository: str, digests: Sequence[str], media_types: Mapping[str, str | None]
+) -> ManifestAnswers:
+    """The manifests of at most BATCH ``digests``, each checked against its digest.
+
+    ``media_types`` is what DescribeImages said of them, used where the answer says nothing.
+    """
+    answers = ManifestAnswers()
+    try:
+        answer = client.call(
+            "BatchGetImage",
+            repositoryName=repository,
+            imageIds=[{"imageDigest": digest} for digest in digests],
+            acceptedMediaTypes=list(ACCEPTED_MEDIA_TYPES),
+        )
+    except RefusedError as error:
+        answers.refusal = error.refusal
+        answers.refused = dict.fromkeys(digests, error.refusal)
+        return answers
+    left = dict.fromkeys(digests)
+    for digest, image in _by_digest(answer.get("images")):
+        text = image.get("imageManifest")
+        # An image with several tags may come once for each of them.
+        if digest not in left or not isinstance(text, str):
+            continue
+        manifest = parse_manifest(
+            digest, text, image.get("imageManifestMediaType") or media_types.get(digest)
+        )
+        if isinstance(manifest, Manifest):
+            answers.manifests.append(manifest)
+            answers.refused.pop(digest, None)
+            del left[digest]
+        else:
+            answers.refused[digest] = Refusal(
+                DIGEST_MISMATCH,
+                Reach.CALL,
+                "what came does not hash to the digest asked for; it was not kept",
+            )
+    for digest, failure in _by_digest(answer.get("failures")):
+        if digest in left and digest not in answers.refused:
+            reason = one_line(failure.get("failureCode") or "Unknown", 100)
+            text = one_line(failure.get("failureReason") or "no reason was given")
+            answers.refused[digest] = Refusal(reason, Reach.CALL, text)
+    for digest in left:
+        if digest not in answers.refused:
+            answers.refused[digest] = Refusal("NotAnswered", Reach.CALL, "the answer says nothing about it")
+    return answers
+
+
+def _by_digest(entries: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The entries of a BatchGetImage answer that name a digest, with it."""
+    for entry in entries if isinstance(entries, list) else ():
+        image_id = entry.get("imageId") if isinstance(entry, Mapping) else None
+        digest = image_id.get("imageDigest") if isinstance(image_id, Mapping) else None
+        if isinstance(digest, str):
+            yield digest, entry
+
+
+def _pages(
+    client: RegistryClient, operation: str, *, tolerate: Collection[str] = (), **parameters: object
+) -> Iterator[Mapping[str, Any]]:
+    """The pages of a listing; raises RefusedError at the page that did not come."""
+    token: object = None
+    while True:
+        if token is None:
+            page = client.call(operation, tolerate=tolerate, maxResults=_PAGE, **parameters)
+        else:
+            # A token that has grown too old is refused as an invalid parameter.
+            page = client.call(
+                operation, tolerate=PARAMETER_CODES, maxResults=_PAGE, nextToken=token, **parameters
+            )
+        yield page
+        following = page.get("nextToken")
+        if not following:
+            return
+        if following == token:
+            raise RefusedError(_unusable("the same page token came twice in a row"))
+        token = following
+
+
+def _answer(
+    client: RegistryClient, operation: str, *, tolerate: Collection[str], absent: str, **parameters: object
+) -> Mapping[str, Any] | None:
+    """The answer, or None for the refusal ``absent``, which is an answer of its own."""
+    try:
+        return client.call(operation, tolerate=tolerate, **parameters)
+    except RefusedError as error:
+        if error.refusal.reason == absent:
+            return None
+        raise
+
+
+def _unusable(detail: str) -> Refusal:
+    return Refusal("InvalidAnswer", Reach.CALL, detail)
+
+
+def _of_type(value: Any, wanted: type) -> Any:
+    """``value`` if it is a ``wanted``; raises RefusedError. An absent list is not an empty one."""
+    if not isinstance(value, wanted):
+        raise RefusedError(_unusable(f"the answer holds no {wanted.__name__} where one was due"))
+    return value
+
+
+def _repository(entry: Any) -> RepositoryRecord | None:
+    if not isinstance(entry, Mapping):
+        return None
+    name = entry.get("repositoryName")
+    # Names have 2 to 256 characters; no call accepts any other.
+    if not isinstance(name, str) or not 2 <= len(name) <= 256 or storable(name) != name:
+        return None
+    try:
+        created = milliseconds(entry.get("createdAt"))
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
+    if created is None:
+        return None
+    settings: dict[str, str] = {}
+    _set(settings, "arn", entry.get("repositoryArn"), str)
+    _set(settings, "uri", entry.get("repositoryUri"), str)
+    _set(settings, "image_tag_mutability", entry.get("imageTagMutability"), str)
+    filters = entry.get("imageTagMutabilityExclusionFilters") or []
+    if isinstance(filters, list):
+        _set(settings, "image_tag_mutability_exclusion_filters", sorted(filters, key=canonical), list)
+    scanning = entry.get("imageScanningConfiguration")
+    if isinstance(scanning, Mapping):
+        _set(settings, "scan_on_push", scanning.get("scanOnPush"), bool)
+    encryption = entry.get("encryptionConfiguration")
+    if isinstance(encryption, Mapping):
+        parts = ((part, encryption.get(part)) for part in ("encryptionType", "kmsKey"))
+        _set(settings, "encryption", {part: value for part, value in parts if value is not None}, dict)
+    arn = entry.get("repositoryArn")
+    return RepositoryRecord(name, created, arn if isinstance(arn, str) else "", settings)
+
+
+def _set(settings: dict[str, str], name: str, value: object, wanted: type) -> None:
+    """Note a setting that the answer holds; one that it does not hold stays unknown."""
+    if isinstance(value, wanted):
+        settings[name] = canonical(value)

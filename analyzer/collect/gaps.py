@@ -1,0 +1,53 @@
+"""Gaps: what a run was refused, in words for a person."""
+
+from __future__ import annotations
+
+from analyzer.collect.refusals import REPOSITORY_GONE, THROTTLING_CODES, Reach, Refusal
+from analyzer.model.records import Gap, RegistryKey
+
+_ACCESS_CODES = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"})
+
+#: What stays unknown when a call is refused.
+_UNKNOWN_WITHOUT = {
+    "DescribeRepositories": "its repositories are not listed",
+    "DescribeImages": "its images are not listed",
+    "BatchGetImage": "the sizes of these images are unknown",
+    "GetLifecyclePolicy": "whether it has a lifecycle policy is unknown",
+    "ListTagsForResource": "its tags are unknown",
+    "GetAccountSetting": "whether layers are shared across repositories is unknown",
+    "DescribePullThroughCacheRules": "which repositories are pull-through caches is unknown",
+    "ListPullTimeUpdateExclusions": "whose pulls leave no trace is unknown",
+}
+
+
+def gap_of(
+    key: RegistryKey, repository: str, operation: str, refusal: Refusal, *, kept: int = 0, count: int = 1
+) -> Gap:
+    """The gap that ``refusal`` of ``operation`` leaves in ``repository`` ("" for the registry).
+
+    ``kept`` is how many entries came before a listing broke off.
+    """
+    call = f"ecr:{operation}"
+    place = f"{key.account}/{key.region}"
+    if repository:
+        place += f" {repository}"
+    if refusal.reason in _ACCESS_CODES:
+        start = f"missing {call} on {place}"
+    elif refusal.reason == REPOSITORY_GONE:
+        start = f"{place} was deleted while it was being read"
+    elif refusal.reason in THROTTLING_CODES:
+        start = f"{call} on {place} was throttled until the last retry"
+    elif refusal.reach is Reach.REGISTRY:
+        start = f"{key.account}/{key.region} refuses these credentials (is the region enabled?)"
+    else:
+        start = f"{call} on {place} failed"
+    unknown = f"the list broke off after {kept}" if kept else _UNKNOWN_WITHOUT.get(operation, "")
+    detail = f"{start}; {unknown} ({refusal.detail})" if unknown else f"{start} ({refusal.detail})"
+    return Gap(key.account, key.region, repository, call, refusal.reason, detail, count)
+
+
+def odd_gap(
+    key: RegistryKey, repository: str, operation: str, reason: str, detail: str, count: int = 1
+) -> Gap:
+    """A gap for an answer that came but could not be used as it is."""
+    return Gap(key.account, key.region, repository, f"ecr:{operation}", reason, detail, count)

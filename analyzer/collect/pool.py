@@ -1,0 +1,97 @@
+"""Worker threads shared by all registries, so divided that none can take another's.
+
+A plain first-in-first-out pool would let one registry that times out fill every thread while the
+others wait. Here each registry has a lane of its own and at most its share of the threads; what a
+finished lane leaves is shared by the rest. The threads are daemons: an interrupted run does not
+wait for the answer of a call that hangs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+
+class Lane:
+    """The queue of one registry in a `Pool`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.waiting: deque[Callable[[], None]] = deque()
+        self.running = 0
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Have ``task`` run in some thread of the pool; it must not raise."""
+        self._pool.submit(self, task)
+
+    def close(self) -> None:
+        """Drop what waits and give this lane's share of the threads to the others."""
+        self._pool.remove(self)
+
+
+class Pool:
+    """``threads`` threads for ``lanes`` registries: at least one thread each."""
+
+    def __init__(self, threads: int, lanes: int) -> None:
+        self._changed = threading.Condition()
+        self._closed = False
+        self._lanes: list[Lane] = []
+        self._size = max(1, threads, lanes)
+        for number in range(self._size):
+            threading.Thread(target=self._work, name=f"collect-{number}", daemon=True).start()
+
+    def lane(self) -> Lane:
+        """A new lane."""
+        lane = Lane(self)
+        with self._changed:
+            self._lanes.append(lane)
+        return lane
+
+    def submit(self, lane: Lane, task: Callable[[], None]) -> None:
+        """Queue ``task`` on ``lane``."""
+        with self._changed:
+            lane.waiting.append(task)
+            self._changed.notify()
+
+    def remove(self, lane: Lane) -> None:
+        """Take ``lane`` out; its running tasks end by themselves."""
+        with self._changed:
+            lane.waiting.clear()
+            if lane in self._lanes:
+                self._lanes.remove(lane)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Drop everything that waits; idle threads end now, busy ones after their task."""
+        with self._changed:
+            self._closed = True
+            for lane in self._lanes:
+                lane.waiting.clear()
+            self._changed.notify_all()
+
+    def _pick(self) -> Lane | None:
+        """The lane with work whose share is used least, or None."""
+        share = max(1, self._size // max(1, len(self._lanes)))
+        best: Lane | None = None
+        for lane in self._lanes:
+            if lane.waiting and lane.running < share and (best is None or lane.running < best.running):
+                best = lane
+        return best
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (lane := None if self._closed else self._pick()) is None:
+                    if self._closed:
+                        return
+                    self._changed.wait()
+                task = lane.waiting.popleft()
+                lane.running += 1
+            try:
+                task()
+            finally:
+                with self._changed:
+                    lane.running -= 1
+            # Or an idle thread keeps the last task's answer alive for the rest of the run.
+            del task, lane

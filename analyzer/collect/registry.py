@@ -1,0 +1,410 @@
+"""One registry, from lease to snapshot.
+
+Every call to AWS is a task on the registry's lane of the shared pool. The thread that runs
+`RegistryCollector.collect` makes none itself: it hands out tasks, gathers what they give and writes
+the snapshot, so that it can stop at once when the run does.
+
+Order: repositories; then their images, policies and tags; and a repository's manifests only when
+all its images are listed, because fetching a manifest is a pull and would change the recorded pull
+time of an image that is still to be listed.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from analyzer.collect import ecr
+from analyzer.collect.claims import Claims
+from analyzer.collect.clients import RegistryClient, StoppedError
+from analyzer.collect.ecr import BATCH, RepositoryRecord
+from analyzer.collect.gaps import gap_of, odd_gap
+from analyzer.collect.pool import Lane
+from analyzer.collect.refusals import REPOSITORY_GONE, Reach, Refusal, RefusedError, one_line
+from analyzer.model.records import (
+    Artifact,
+    Gap,
+    ImageStatus,
+    Manifest,
+    ManifestRefusal,
+    ReadStatus,
+    RegistryKey,
+    RegistryRead,
+    RepositoryRead,
+)
+
+if TYPE_CHECKING:
+    from analyzer.collect.run import Progress, SnapshotStore
+
+LeaseT = TypeVar("LeaseT")
+T = TypeVar("T")
+
+#: Manifests handed to the store at a time; what a kill loses at most.
+_STORE_AT_ONCE = 1_000
+#: Seconds to wait for manifests that another registry is fetching before fetching them as well.
+_CLAIM_PATIENCE = 60.0
+
+#: Not readable while archived, nor while being restored.
+_ARCHIVED = frozenset({ImageStatus.ARCHIVED, ImageStatus.ACTIVATING})
+
+_REGISTRY_SETTINGS: Mapping[str, tuple[str, Callable[[RegistryClient], str]]] = {
+    "blob_mounting": ("GetAccountSetting", ecr.fetch_blob_mounting),
+    "pull_through_cache_rules": ("DescribePullThroughCacheRules", ecr.fetch_pull_through_cache_rules),
+    "pull_time_update_exclusions": ("ListPullTimeUpdateExclusions", ecr.fetch_pull_time_exclusions),
+}
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A repository's manifests that are still to be fetched."""
+
+    repository: RepositoryRecord
+    #: Digest to its artifact, of all that were wanted at first.
+    artifacts: Mapping[str, Artifact]
+    digests: deque[str]
+    #: Digests that somebody else is fetching just now.
+    busy: list[str] = field(default_factory=list)
+    #: Set when this repository refuses all its manifests.
+    closed: Refusal | None = None
+
+
+@dataclass(slots=True)
+class _RepositoryOutcome:
+    """What one repository's task brings back."""
+
+    read: RepositoryRead
+    gaps: list[Gap]
+    wanted: _Wanted | None
+    #: Archived artifacts whose manifest was refused before and is not asked for again.
+    unread_archived: int = 0
+
+
+class RegistryCollector(Generic[LeaseT]):
+    """Reads one registry into the store."""
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        lane: Lane,
+        store: SnapshotStore[LeaseT],
+        claims: Claims,
+        progress: Progress,
+        clock: Callable[[], float],
+    ) -> None:
+        self.key: RegistryKey = client.key
+        self.gaps: list[Gap] = []
+        self.manifests_fetched = 0
+        self._client = client
+        self._lane = lane
+        self._store = store
+        self._claims = claims
+        self._progress = progress
+        self._clock = clock
+        self._results: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._outstanding = 0
+        self._listed_at_ms = 0
+        self._settings: dict[str, str] = {}
+        self._repositories: list[RepositoryRead] = []
+        self._wanted: list[_Wanted] = []
+        self._refused_before: Mapping[tuple[tuple[str, int], str], ImageStatus] = {}
+        self._refusals: dict[tuple[tuple[str, int], str], tuple[ManifestRefusal, Refusal]] = {}
+        self._size_conflicts: list[str] = []
+        self._unstored: list[Manifest] = []
+        self._unstored_lock = threading.Lock()
+
+    def interrupt(self) -> None:
+        """Make `collect` raise StoppedError at once; from any thread."""
+        self._results.put(_stop)
+
+    def collect(self, lease: LeaseT, run: int) -> tuple[int, RegistryRead]:
+        """Read the registry and write its snapshot; gives its number and what was read.
+
+        Raises StoppedError when interrupted, and whatever unexpected a task raised.
+        """
+        read = self._read()
+        return self._store.commit_snapshot(lease, run, read), read
+
+    def _read(self) -> RegistryRead:
+        self._refused_before = self._store.refused_manifests(self.key)
+        listing = self._now(partial(ecr.fetch_repositories, self._client))
+        self._note_time()
+        known = list(listing.repositories.values())
+        status = _status(listing.refusal, len(known))
+        if listing.left_out:
+            detail = (
+                f"{listing.left_out} repositories of the list have no name or creation time to know them by"
+            )
+            self.gaps.append(
+                odd_gap(self.key, "", "DescribeRepositories", "InvalidAnswer", detail, listing.left_out)
+            )
+            # One of them may be a repository that is known: it must not seem to be gone.
+            status = ReadStatus.PARTIAL if status is ReadStatus.COMPLETE else status
+        if listing.refusal is not None:
+            self.gaps.append(gap_of(self.key, "", "DescribeRepositories", listing.refusal, kept=len(known)))
+        self._progress.repositories_known(self.key, len(known))
+        if listing.refusal is None or listing.refusal.reach is not Reach.REGISTRY:
+            for name in _REGISTRY_SETTINGS:
+                self._start(partial(self._fetch_setting, name), self._keep_setting)
+        for repository in known:
+            self._start(partial(self._read_repository, repository), self._keep_repository)
+        self._finish()
+        self._finish_busy()
+        self._count_manifest_gaps()
+        return RegistryRead(
+            self.key,
+            self._listed_at_ms,
+            status,
+            sorted(self._repositories, key=lambda read: read.key),
+            self._settings,
+            sorted(self.gaps),
+            [refusal for _, (refusal, _) in sorted(self._refusals.items())],
+        )
+
+    # Tasks and their results. A task runs on the lane; what it gives is kept in our own thread.
+
+    def _start(self, work: Callable[[], T], keep: Callable[[T], None]) -> None:
+        def task() -> None:
+            # Whatever a task raises is raised again, by `_next`, in the thread that waits for it.
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001
+                self._results.put(partial(_raise, error))
+            else:
+                self._results.put(partial(keep, result))
+
+        self._outstanding += 1
+        self._lane.submit(task)
+
+    def _next(self) -> None:
+        """Wait for a task to end and keep what it gave."""
+        keep = self._results.get()
+        self._outstanding -= 1
+        keep()
+
+    def _now(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives, run as a task."""
+        results: list[T] = []
+        self._start(work, results.append)
+        while not results:
+            self._next()
+        return results[0]
+
+    def _finish(self) -> None:
+        """Wait for all tasks, and hand the last of what they gave to the store."""
+        while self._outstanding:
+            self._next()
+        self._flush()
+
+    def _note_time(self) -> None:
+        """Images pushed later than this cannot be in what was read."""
+        self._listed_at_ms = round(self._clock() * 1000)
+
+    # The registry's settings.
+
+    def _fetch_setting(self, name: str) -> tuple[str, str | Refusal]:
+        _, fetch = _REGISTRY_SETTINGS[name]
+        try:
+            return name, fetch(self._client)
+        except RefusedError as error:
+            return name, error.refusal
+
+    def _keep_setting(self, result: tuple[str, str | Refusal]) -> None:
+        name, value = result
+        if isinstance(value, Refusal):
+            operation, _ = _REGISTRY_SETTINGS[name]
+            self.gaps.append(gap_of(self.key, "", operation, value))
+        else:
+            self._settings[name] = value
+
+    # Repositories. `_read_repository` runs on the lane and changes nothing of ours.
+
+    def _read_repository(self, repository: RepositoryRecord) -> _RepositoryOutcome:
+        client, name = self._client, repository.name
+        listing = ecr.fetch_images(client, name)
+        artifacts, refusal = listing.artifacts, listing.refusal
+        status = _status(refusal, len(artifacts))
+        settings = dict(repository.settings)
+        gaps = self._image_gaps(name, listing)
+        if listing.faults.left_out and status is ReadStatus.COMPLETE:
+            # One of them may be an image that is known: it must not seem to be gone.
+            status = ReadStatus.PARTIAL
+        if refusal is None or (refusal.reason != REPOSITORY_GONE and refusal.reach is not Reach.REGISTRY):
+            try:
+                settings["lifecycle_policy_text"] = ecr.fetch_lifecycle_policy(client, name)
+            except RefusedError as error:
+                gaps.append(gap_of(self.key, name, "GetLifecyclePolicy", error.refusal))
+            try:
+                settings["tags"] = ecr.fetch_tags(client, repository.arn)
+            except RefusedError as error:
+                gaps.append(gap_of(self.key, name, "ListTagsForResource", error.refusal))
+        read = RepositoryRead(name, repository.created_at_ms, status, list(artifacts.values()), settings)
+        if refusal is not None or not artifacts:
+            return _RepositoryOutcome(read, gaps, None)
+        unknown = self._store.unknown_manifests(artifacts.keys())
+        hopeless = {digest for digest in unknown if self._is_hopeless(read.key, artifacts[digest])}
+        wanted = sorted(unknown - hopeless)
+        if not wanted:
+            return _RepositoryOutcome(read, gaps, None, len(hopeless))
+        fetch = _Wanted(repository, {digest: artifacts[digest] for digest in wanted}, deque(wanted))
+        return _RepositoryOutcome(read, gaps, fetch, len(hopeless))
+
+    def _is_hopeless(self, repository: tuple[str, int], artifact: Artifact) -> bool:
+        """Whether its manifest was refused while it was archived, and it still is."""
+        before = self._refused_before.get((repository, artifact.digest))
+        return before in _ARCHIVED and artifact.image_status in _ARCHIVED
+
+    def _image_gaps(self, name: str, listing: ecr.ImageListing) -> list[Gap]:
+        gaps = []
+        kept, faults = len(listing.artifacts), listing.faults
+        if listing.refusal is not None:
+            gaps.append(gap_of(self.key, name, "DescribeImages", listing.refusal, kept=kept))
+        for reason, count, what in (
+            ("InvalidDigest", faults.left_out, "have no digest that can be understood and are left out"),
+            ("InvalidAnswer", faults.mended, "have fields that cannot be understood; these are left out"),
+            (
+                "UnknownImageStatus",
+                faults.unknown_status,
+                "have a status unknown to this version; counted as active",
+            ),
+        ):
+            if count:
+                detail = f"{count} entries of {one_line(name)} {what}"
+                gaps.append(odd_gap(self.key, name, "DescribeImages", reason, detail, count))
+        return gaps
+
+    def _keep_repository(self, outcome: _RepositoryOutcome) -> None:
+        read = outcome.read
+        self._note_time()
+        self._repositories.append(read)
+        self.gaps += outcome.gaps
+        if outcome.unread_archived:
+            count = outcome.unread_archived
+            detail = f"the manifests of {count} archived images cannot be read before they are restored"
+            self.gaps.append(odd_gap(self.key, read.name, "BatchGetImage", "ImageArchived", detail, count))
+        self._progress.repository_done(self.key, read.name, len(read.artifacts))
+        if outcome.wanted is not None:
+            self._wanted.append(outcome.wanted)
+            self._start_batches(outcome.wanted)
+
+    # Manifests.
+
+    def _start_batches(self, wanted: _Wanted, *, even_busy: bool = False) -> None:
+        for _ in range(0, len(wanted.digests), BATCH):
+            self._start(partial(self._fetch_batch, wanted, even_busy=even_busy), self._keep_batch)
+
+    def _fetch_batch(self, wanted: _Wanted, *, even_busy: bool) -> tuple[_Wanted, ecr.ManifestAnswers]:
+        """Fetch up to BATCH of what is still wanted and hand it to the store; runs on the lane."""
+        if wanted.closed is not None:
+            refused = {}
+            while (digest := _pop(wanted.digests)) is not None:
+                refused[digest] = wanted.closed
+            return wanted, ecr.ManifestAnswers(refused=refused)
+        mine = self._claims.take(wanted.digests, BATCH, wanted.busy, even_busy=even_busy)
+        if not mine:
+            return wanted, ecr.ManifestAnswers()
+        media_types = {digest: wanted.artifacts[digest].media_type for digest in mine}
+        answers = ecr.fetch_manifests(self._client, wanted.repository.name, mine, media_types)
+        self._claims.settle(failed=answers.refused)
+        if answers.refusal is not None and answers.refusal.reach in (Reach.REPOSITORY, Reach.REGISTRY):
+            wanted.closed = answers.refusal
+        with self._unstored_lock:
+            self._unstored += answers.manifests
+            due = len(self._unstored) >= _STORE_AT_ONCE
+        if due:
+            self._flush()
+        return wanted, answers
+
+    def _flush(self) -> None:
+        """Hand what has gathered to the store; from any thread."""
+        with self._unstored_lock:
+            manifests, self._unstored = self._unstored, []
+        if not manifests:
+            return
+        # In digest order, as two processes that write the same ones should.
+        manifests.sort(key=lambda manifest: manifest.digest)
+        conflicts = self._store.add_manifests(manifests)
+        self._claims.settle(stored=[manifest.digest for manifest in manifests])
+        with self._unstored_lock:
+            self._size_conflicts += conflicts
+
+    def _keep_batch(self, result: tuple[_Wanted, ecr.ManifestAnswers]) -> None:
+        wanted, answers = result
+        repository = (wanted.repository.name, wanted.repository.created_at_ms)
+        for digest, refusal in answers.refused.items():
+            status = wanted.artifacts[digest].image_status
+            entry = ManifestRefusal(repository, digest, refusal.reason, status)
+            self._refusals[repository, digest] = entry, refusal
+        if answers.manifests:
+            self.manifests_fetched += len(answers.manifests)
+            self._progress.manifests_fetched(self.key, len(answers.manifests))
+
+    def _finish_busy(self) -> None:
+        """See to the manifests that somebody else was fetching when we wanted them.
+
+        Nothing of ours is claimed while we wait, and the wait ends: then they are fetched here too.
+        """
+        deadline = None
+        while waiting := [wanted for wanted in self._wanted if wanted.busy]:
+            seen = self._claims.changes
+            before = sum(len(wanted.busy) for wanted in waiting)
+            now = time.monotonic()
+            deadline = now + _CLAIM_PATIENCE if deadline is None else deadline
+            for wanted in waiting:
+                wanted.digests, wanted.busy = deque(wanted.busy), []
+                self._start_batches(wanted, even_busy=now >= deadline)
+            self._finish()
+            if sum(len(wanted.busy) for wanted in waiting) == before:
+                self._claims.wait(seen, 0.5)
+                self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
+        try:
+            keep = self._results.get_nowait()
+        except queue.Empty:
+            return
+        keep()
+
+    def _count_manifest_gaps(self) -> None:
+        """Gaps for what has no manifest in the end, one per repository and reason."""
+        # RefusedError here, but another repository or registry gave it: nothing is missing.
+        self._refusals = {
+            key: entry for key, entry in self._refusals.items() if not self._claims.is_stored(key[1])
+        }
+        counts: Counter[tuple[str, str]] = Counter()
+        examples: dict[tuple[str, str], Refusal] = {}
+        for ((name, _), _), (_, refusal) in sorted(self._refusals.items(), key=lambda item: item[0]):
+            counts[name, refusal.reason] += 1
+            examples.setdefault((name, refusal.reason), refusal)
+        for (name, reason), count in counts.items():
+            self.gaps.append(gap_of(self.key, name, "BatchGetImage", examples[name, reason], count=count))
+        if self._size_conflicts:
+            conflicts = sorted(self._size_conflicts)
+            detail = f"manifests contradict each other on the size of a blob: {one_line(conflicts[0])}"
+            self.gaps.append(odd_gap(self.key, "", "BatchGetImage", "SizeConflict", detail, len(conflicts)))
+
+
+def _status(refusal: Refusal | None, kept: int) -> ReadStatus:
+    if refusal is None:
+        return ReadStatus.COMPLETE
+    return ReadStatus.PARTIAL if kept else ReadStatus.REFUSED
+
+
+def _pop(digests: deque[str]) -> str | None:
+    try:
+        return digests.popleft()
+    except IndexError:
+        return None
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _stop() -> None:
+    raise StoppedError

@@ -1,0 +1,653 @@
+"""Whole runs against an AWS in memory, with everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+
+import botocore.endpoint
+import pytest
+from botocore.exceptions import ClientError
+
+from analyzer.collect import registry as registry_module
+from analyzer.errors import InputError, RunError
+from analyzer.model.records import ABSENT, ImageStatus, Kind, ReadStatus
+from tests.analyzer.collect.fakes import (
+    ACCOUNT,
+    NOW,
+    REGION,
+    Aws,
+    MemoryStore,
+    Recorder,
+    Request,
+    run,
+    session,
+)
+from tests.support.registry import OCI_MANIFEST, Registry, Repository, World, generate, manifest_text
+from tests.support.stub_ecr import Answer, Fault
+
+OTHER = "us-east-1"
+
+
+def text_of(name: object) -> str:
+    """A manifest that no other name has."""
+    number = abs(hash(("layer", name))) % 16**12
+    return manifest_text([("sha256:" + f"{number:064x}", 10)], ("sha256:" + "c" * 64, 1))
+
+
+def filled(registry: Registry, repository: str, *names: object) -> Repository:
+    """A repository with an image per name, tagged with it."""
+    made = registry.create_repository(repository)
+    for name in names:
+        made.put_image(text_of(name), tag=f"t{name}")
+    return made
+
+
+def small_world() -> World:
+    world = World()
+    filled(world.registry(), "aa", 1, 2, 3, 4, 5)
+    filled(world.registry(), "bb", 5, 6)
+    return world
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 7, 1000])
+def test_everything_is_read_whatever_the_size_of_pages(page_size: int) -> None:
+    world = generate(5, 7, 3, seed=1)
+    aws, store, progress = Aws(world, page_size=page_size), MemoryStore(), Recorder()
+    result = run(store, progress=progress)
+    assert result.status == "complete"
+    assert store.runs == ["complete"]
+    assert result.gaps == ()
+    (summary,) = result.registries
+    assert (summary.snapshot, summary.status, summary.repositories) == (7, "complete", 5)
+    assert (summary.artifacts, summary.manifests_fetched) == (35, 35)
+    read = store.reads[REGION]
+    assert read.taken_at_ms == NOW * 1000
+    assert [one.name for one in read.repositories] == sorted(world.registry().repositories)
+    for repository in world.repositories():
+        seen = store.repository(repository.name)
+        assert seen.status is ReadStatus.COMPLETE
+        assert seen.created_at_ms == round(repository.created_at * 1000)
+        assert {a.digest: a.tags for a in seen.artifacts} == {
+            digest: tuple(sorted(image.tags)) for digest, image in repository.images.items()
+        }
+        for artifact in seen.artifacts:
+            image = repository.images[artifact.digest]
+            assert artifact.pushed_at_ms == round(image.pushed_at * 1000)
+            assert artifact.reported_size_bytes == image.size_bytes
+            pulled = None if image.pulled_at is None else int(image.pulled_at // 86400)
+            assert artifact.pulled_day == pulled
+            manifest = store.manifests[artifact.digest]
+            assert sum(blob.size_bytes for blob in manifest.blobs) == image.size_bytes
+    assert result.calls == Counter(r.operation for r in aws.requests if r.operation != "GetCallerIdentity")
+    assert (result.retries, result.throttles) == (0, 0)
+    assert progress.events[0] == ("started", REGION)
+    assert progress.events[1] == ("known", REGION, 5)
+    assert progress.events[-1] == ("finished", REGION, "complete")
+    assert sum(event[3] for event in progress.events if event[0] == "done") == 35
+    assert sum(event[2] for event in progress.events if event[0] == "fetched") == 35
+
+
+def test_an_unchanged_night_fetches_no_manifest() -> None:
+    store = MemoryStore()
+    Aws(small_world())
+    run(store)
+    aws = Aws(small_world())
+    result = run(store)
+    assert aws.asked("BatchGetImage") == []
+    assert result.status == "complete"
+
+
+def test_manifests_are_asked_for_after_the_last_page_of_their_repository() -> None:
+    aws = Aws(generate(4, 9, 2, seed=2), page_size=2)
+    run(MemoryStore())
+    for request in aws.asked("BatchGetImage"):
+        later = aws.requests[aws.requests.index(request) + 1 :]
+        name = request.parameters["repositoryName"]
+        assert not [
+            r for r in later if r.operation == "DescribeImages" and r.parameters["repositoryName"] == name
+        ]
+
+
+def test_settings_are_canonical_json_and_absence_is_told_from_ignorance() -> None:
+    world = World()
+    registry = world.registry()
+    registry.settings["BLOB_MOUNTING"] = "ENABLED"
+    registry.pull_through_cache_rules = [
+        {
+            "ecrRepositoryPrefix": "z",
+            "upstreamRegistryUrl": "upstream-z.example",
+            "createdAt": 1.0,
+            "registryId": ACCOUNT,
+        },
+        {
+            "ecrRepositoryPrefix": "aa",
+            "upstreamRegistryUrl": "upstream-a.example",
+            "updatedAt": 2.0,
+            "registryId": ACCOUNT,
+        },
+    ]
+    registry.pull_time_update_exclusions = ["arn:aws:iam::1:role/b", "arn:aws:iam::1:role/a"]
+    with_policy = filled(registry, "aa")
+    with_policy.lifecycle_policy = '{"rules": []}'
+    with_policy.resource_tags = {"team": "x", "Cost": "é"}
+    with_policy.encryption = {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:k"}
+    filled(registry, "bb")
+    Aws(world)
+    store = MemoryStore()
+    run(store)
+    read = store.reads[REGION]
+    assert read.settings == {
+        "blob_mounting": '"ENABLED"',
+        "pull_through_cache_rules": (
+            '[{"ecrRepositoryPrefix":"aa","registryId":"123456789012","upstreamRegistryUrl":"upstream-a.example"},'
+            '{"ecrRepositoryPrefix":"z","registryId":"123456789012","upstreamRegistryUrl":"upstream-z.example"}]'
+        ),
+        "pull_time_update_exclusions": '["arn:aws:iam::1:role/a","arn:aws:iam::1:role/b"]',
+    }
+    assert store.repository("aa").settings == {
+        "arn": f'"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/aa"',
+        "uri": f'"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/aa"',
+        "image_tag_mutability": '"MUTABLE"',
+        "image_tag_mutability_exclusion_filters": "[]",
+        "scan_on_push": "false",
+        "encryption": '{"encryptionType":"KMS","kmsKey":"arn:aws:kms:k"}',
+        "lifecycle_policy_text": json.dumps('{"rules": []}'),
+        "tags": r'{"Cost":"\u00e9","team":"x"}',
+    }
+    assert store.repository("bb").settings["lifecycle_policy_text"] == ABSENT
+    assert store.repository("bb").settings["tags"] == "{}"
+    assert store.repository("bb").settings["encryption"] == '{"encryptionType":"AES256"}'
+
+
+@pytest.mark.parametrize("kind", ["error", "throttle", "expire_token"])
+def test_pages_read_before_a_failure_are_kept(kind: str) -> None:
+    aws = Aws(small_world(), page_size=2, faults=[Fault(kind, "DescribeImages", "aa", nth=3)])  # type: ignore[arg-type]
+    store = MemoryStore()
+    result = run(store)
+    assert result.status == "gaps"
+    assert store.repository("aa").status is ReadStatus.PARTIAL
+    assert [artifact.tags for artifact in store.repository("aa").artifacts] == [
+        ("t1",),
+        ("t2",),
+        ("t3",),
+        ("t4",),
+    ]
+    assert store.repository("bb").status is ReadStatus.COMPLETE
+    (gap,) = result.gaps
+    assert (gap.account, gap.region, gap.repository, gap.call) == (
+        ACCOUNT,
+        REGION,
+        "aa",
+        "ecr:DescribeImages",
+    )
+    assert "broke off after 4" in gap.detail
+    # Not all its images are listed, so its manifests have to wait.
+    assert {r.parameters["repositoryName"] for r in aws.asked("BatchGetImage")} == {"bb"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "setting"),
+    [("GetLifecyclePolicy", "lifecycle_policy_text"), ("ListTagsForResource", "tags")],
+)
+def test_a_refused_setting_is_left_out_and_named(operation: str, setting: str) -> None:
+    Aws(small_world(), faults=[Fault("deny", operation, "aa")])
+    store = MemoryStore()
+    (gap,) = run(store).gaps
+    assert (gap.repository, gap.call, gap.reason) == ("aa", f"ecr:{operation}", "AccessDeniedException")
+    assert gap.detail.startswith(f"missing ecr:{operation} on {ACCOUNT}/{REGION} aa; ")
+    assert setting not in store.repository("aa").settings
+    assert setting in store.repository("bb").settings
+    assert store.repository("aa").status is ReadStatus.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("operation", "setting"),
+    [
+        ("GetAccountSetting", "blob_mounting"),
+        ("DescribePullThroughCacheRules", "pull_through_cache_rules"),
+        ("ListPullTimeUpdateExclusions", "pull_time_update_exclusions"),
+    ],
+)
+@pytest.mark.parametrize(
+    "code", ["AccessDeniedException", "ValidationException", "UnknownOperationException"]
+)
+def test_a_refused_registry_setting_is_left_out_and_named(operation: str, setting: str, code: str) -> None:
+    Aws(small_world(), faults=[Fault("code", operation, code=code)])
+    store = MemoryStore()
+    (gap,) = run(store).gaps
+    assert (gap.repository, gap.call, gap.reason) == ("", f"ecr:{operation}", code)
+    assert setting not in store.reads[REGION].settings
+    assert len(store.reads[REGION].settings) == 2
+
+
+def test_images_that_may_not_be_listed_leave_a_refused_repository_with_its_settings() -> None:
+    Aws(small_world(), faults=[Fault("deny", "DescribeImages", "aa")])
+    store = MemoryStore()
+    (gap,) = run(store).gaps
+    assert (gap.repository, gap.call) == ("aa", "ecr:DescribeImages")
+    assert store.repository("aa").status is ReadStatus.REFUSED
+    assert store.repository("aa").artifacts == []
+    assert store.repository("aa").settings["lifecycle_policy_text"] == ABSENT
+
+
+def test_denied_manifests_are_counted_per_repository_and_not_asked_for_over_and_over() -> None:
+    world = World()
+    filled(world.registry(), "aa", *range(450))
+    filled(world.registry(), "bb", 1, "only b")
+    aws = Aws(world, faults=[Fault("deny", "BatchGetImage", "aa")])
+    store = MemoryStore()
+    result = run(store, workers=1)
+    (gap,) = result.gaps
+    # The one that b holds too came from there.
+    assert (gap.repository, gap.call, gap.reason, gap.count) == (
+        "aa",
+        "ecr:BatchGetImage",
+        "AccessDeniedException",
+        449,
+    )
+    assert len(store.reads[REGION].refusals) == 449
+    assert len([r for r in aws.asked("BatchGetImage") if r.parameters["repositoryName"] == "aa"]) == 1
+    assert len(store.manifests) == 2
+
+
+def test_a_registry_whose_repositories_may_not_be_listed_is_refused_and_keeps_its_settings() -> None:
+    Aws(small_world(), faults=[Fault("deny", "DescribeRepositories")])
+    store = MemoryStore()
+    result = run(store)
+    assert store.reads[REGION].status is ReadStatus.REFUSED
+    assert store.reads[REGION].repositories == []
+    assert len(store.reads[REGION].settings) == 3
+    assert result.registries[0].status == "refused"
+    assert [gap.call for gap in result.gaps] == ["ecr:DescribeRepositories"]
+
+
+def test_a_list_of_repositories_that_breaks_off_is_partial() -> None:
+    Aws(small_world(), page_size=1, faults=[Fault("error", "DescribeRepositories", nth=2)])
+    store = MemoryStore()
+    result = run(store)
+    assert store.reads[REGION].status is ReadStatus.PARTIAL
+    assert [one.name for one in store.reads[REGION].repositories] == ["aa"]
+    assert [gap.reason for gap in result.gaps] == ["ServerException"]
+
+
+def test_a_disabled_region_is_one_gap_and_nothing_more_is_asked_there() -> None:
+    world = small_world()
+    filled(world.registry(region=OTHER), "cc", 9)
+    aws = Aws(world)
+    refusal = Answer(b'{"__type":"UnrecognizedClientException","message":"invalid"}', 400)
+    aws.hook = lambda request: (
+        refusal if request.region == OTHER and "Caller" not in request.operation else None
+    )
+    store = MemoryStore()
+    result = run(store, OTHER, REGION)
+    assert [(gap.region, gap.repository, gap.reason) for gap in result.gaps] == [
+        (OTHER, "", "UnrecognizedClientException")
+    ]
+    assert [r.operation for r in aws.requests if r.region == OTHER] == ["DescribeRepositories"]
+    assert {s.key.region: s.status for s in result.registries} == {REGION: "complete", OTHER: "refused"}
+
+
+def test_a_repository_deleted_while_it_is_read_is_a_gap() -> None:
+    world = small_world()
+    aws = Aws(world)
+
+    def delete(request: Request) -> None:
+        if request.operation == "DescribeImages":
+            world.registry().repositories.pop("aa", None)
+
+    aws.hook = delete
+    store = MemoryStore()
+    result = run(store)
+    (gap,) = result.gaps
+    assert (gap.repository, gap.reason) == ("aa", "RepositoryNotFoundException")
+    assert store.repository("aa").status is ReadStatus.REFUSED
+    assert [r.parameters["repositoryName"] for r in aws.asked("GetLifecyclePolicy")] == ["bb"]
+
+
+def test_an_image_deleted_while_listing_is_kept_as_listed_and_its_manifest_refused() -> None:
+    world = small_world()
+    aws = Aws(world)
+    gone = next(iter(world.registry().repositories["aa"].images))
+
+    def delete(request: Request) -> None:
+        if request.operation == "BatchGetImage":
+            world.registry().repositories["aa"].images.pop(gone, None)
+
+    aws.hook = delete
+    store = MemoryStore()
+    (gap,) = run(store).gaps
+    assert (gap.repository, gap.call, gap.reason, gap.count) == (
+        "aa",
+        "ecr:BatchGetImage",
+        "ImageNotFound",
+        1,
+    )
+    assert gone in {artifact.digest for artifact in store.repository("aa").artifacts}
+    (refusal,) = store.reads[REGION].refusals
+    assert (refusal.digest, refusal.reason, refusal.image_status) == (
+        gone,
+        "ImageNotFound",
+        ImageStatus.ACTIVE,
+    )
+
+
+def test_a_manifest_that_does_not_hash_to_its_digest_is_not_stored() -> None:
+    Aws(small_world(), faults=[Fault("wrong_digest", "BatchGetImage", "bb")])
+    store = MemoryStore()
+    result = run(store, workers=1)
+    # The image that a holds too is had from there.
+    assert [(gap.repository, gap.reason, gap.count) for gap in result.gaps] == [("bb", "DigestMismatch", 1)]
+    assert len(store.manifests) == 5
+
+
+def test_an_archived_image_refused_once_is_not_asked_for_until_it_is_restored() -> None:
+    world = World()
+    archived = filled(world.registry(), "aa", 1, 2)
+    digest = next(iter(archived.images))
+    archived.archive_image(digest)
+    store = MemoryStore()
+    Aws(world)
+    (gap,) = run(store).gaps
+    assert (gap.reason, gap.count) == ("ImageNotFound", 1)
+    assert store.reads[REGION].refusals[0].image_status is ImageStatus.ARCHIVED
+
+    aws = Aws(world)
+    (gap,) = run(store).gaps
+    assert (gap.reason, gap.count) == ("ImageArchived", 1)
+    assert aws.asked("BatchGetImage") == []
+    assert store.repository("aa").artifacts[0].image_status is ImageStatus.ARCHIVED
+
+    archived.images[digest].status = "ACTIVE"
+    archived.images[digest].changed()
+    Aws(world)
+    assert run(store).gaps == ()
+    assert digest in store.manifests
+
+
+def test_unknown_and_malformed_manifests_are_stored_as_such() -> None:
+    world = World()
+    repository = filled(world.registry(), "aa", 1)
+    repository.put_image('{"mediaType":"application/x-new"}', media_type=OCI_MANIFEST)
+    repository.put_image('{"schemaVersion":2,"config":{},"layers":[]}')
+    Aws(world)
+    store = MemoryStore()
+    run(store)
+    assert Counter(m.kind for m in store.manifests.values()) == {
+        Kind.IMAGE: 1,
+        Kind.UNKNOWN: 1,
+        Kind.UNREADABLE: 1,
+    }
+
+
+def test_sizes_that_contradict_each_other_are_a_gap() -> None:
+    Aws(small_world())
+    store = MemoryStore(conflicts=["sha256:… is 1 byte and 2 bytes long"])
+    (gap,) = run(store).gaps
+    assert (gap.reason, gap.count) == ("SizeConflict", 1)
+    assert "1 byte and 2 bytes" in gap.detail
+
+
+def test_a_digest_in_many_repositories_and_regions_is_fetched_once() -> None:
+    world = World()
+    for region in (REGION, OTHER, "eu-north-1"):
+        for name in ("aa", "bb", "cc"):
+            filled(world.registry(region=region), name, *range(150))
+    aws = Aws(world)
+    store = MemoryStore()
+    result = run(store, REGION, OTHER, "eu-north-1", workers=9)
+    asked = Counter(
+        image["imageDigest"] for r in aws.asked("BatchGetImage") for image in r.parameters["imageIds"]
+    )
+    assert len(asked) == 150
+    assert set(asked.values()) == {1}
+    assert len(store.manifests) == 150
+    assert sum(summary.manifests_fetched for summary in result.registries) == 150
+    assert result.gaps == ()
+
+
+def test_a_manifest_refused_in_one_registry_is_had_from_another_that_waited_for_it() -> None:
+    world = World()
+    filled(world.registry(), "denied", 1, 2)
+    filled(world.registry(region=OTHER), "open", 1, 2)
+    aws = Aws(world, faults=[Fault("deny", "BatchGetImage", "denied")])
+    asking, waited = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.operation == "BatchGetImage" and request.region == REGION:
+            asking.set()
+            assert waited.wait(20)
+        if request.operation == "DescribeImages" and request.region == OTHER:
+            # The other registry lists its images while the first one's call is under way…
+            assert asking.wait(20)
+            # …and finds them claimed.
+            threading.Timer(0.3, waited.set).start()
+
+    aws.hook = hold
+    store = MemoryStore()
+    result = run(store, REGION, OTHER)
+    assert len(store.manifests) == 2
+    assert {gap.region for gap in result.gaps} <= {REGION}
+    assert not store.reads[OTHER].refusals
+
+
+def test_who_waits_for_another_registry_in_vain_fetches_the_manifest_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry_module, "_CLAIM_PATIENCE", 0.1)
+    world = World()
+    filled(world.registry(), "slow", 1)
+    filled(world.registry(region=OTHER), "quick", 1)
+    aws = Aws(world)
+    asking, done = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.operation == "BatchGetImage" and request.region == REGION:
+            asking.set()
+            assert done.wait(20)
+        if request.operation == "DescribeImages" and request.region == OTHER:
+            assert asking.wait(20)
+
+    class Watch(Recorder):
+        def registry_done(self, summary: object) -> None:
+            if getattr(summary, "key").region == OTHER:  # noqa: B009
+                done.set()
+
+    aws.hook = hold
+    store = MemoryStore()
+    result = run(store, REGION, OTHER, progress=Watch())
+    assert result.gaps == ()
+    assert len(aws.asked("BatchGetImage")) == 2
+
+
+def test_a_registry_that_hangs_does_not_hold_up_the_others() -> None:
+    world = World()
+    for number in range(40):
+        filled(world.registry(), f"slow-{number}", number)
+    filled(world.registry(region=OTHER), "quick", "x")
+    aws = Aws(world)
+    committed = threading.Event()
+
+    class Watch(Recorder):
+        def registry_done(self, summary: object) -> None:
+            if getattr(summary, "key").region == OTHER:  # noqa: B009
+                committed.set()
+
+    def hang(request: Request) -> None:
+        if request.operation == "DescribeImages" and request.region == REGION:
+            assert committed.wait(20), "the other registry was held up"
+
+    aws.hook = hang
+    result = run(MemoryStore(), REGION, OTHER, workers=2, progress=Watch())
+    assert result.gaps == ()
+
+
+def test_a_registry_held_by_another_process_is_named_and_the_others_go_on() -> None:
+    world = small_world()
+    filled(world.registry(region=OTHER), "cc", 9)
+    aws = Aws(world)
+    store = MemoryStore(held={REGION})
+    result = run(store, REGION, OTHER)
+    held, other = result.registries
+    assert (held.key.region, held.snapshot, held.status) == (REGION, None, "held")
+    assert [gap.reason for gap in held.gaps] == ["LeaseHeld"]
+    assert (other.snapshot, other.status) == (7, "complete")
+    assert result.status == "gaps"
+    assert not [r for r in aws.requests if r.region == REGION and r.operation != "GetCallerIdentity"]
+
+
+class _NoSleep:
+    """The time module without its waiting, for botocore's pauses between attempts."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(time, name)
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+
+
+def test_throttled_calls_are_retried_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(botocore.endpoint, "time", _NoSleep())
+    world = World()
+    world.registry()
+    Aws(world, faults=[Fault("throttle", "DescribeRepositories", times=1)])
+    result = run(MemoryStore(), attempts=2)
+    assert result.gaps == ()
+    assert (result.calls["DescribeRepositories"], result.retries, result.throttles) == (1, 1, 1)
+
+
+def test_a_broken_answer_is_asked_for_again_and_never_taken_for_an_empty_one() -> None:
+    aws = Aws(small_world(), faults=[Fault("garble", "DescribeImages", "aa", times=2)])
+    store = MemoryStore()
+    assert run(store).gaps == ()
+    assert len(store.repository("aa").artifacts) == 5
+    assert len(aws.asked("DescribeImages")) == 4
+
+    Aws(small_world(), faults=[Fault("garble", "DescribeImages", "aa")])
+    (gap,) = run(store).gaps
+    assert (gap.repository, gap.reason) == ("aa", "UnreadableAnswer")
+    assert store.repository("aa").status is ReadStatus.REFUSED
+
+
+def test_an_answer_without_its_list_is_not_an_empty_list() -> None:
+    aws = Aws(small_world())
+    aws.hook = lambda request: Answer(b"{}") if request.operation == "DescribeImages" else None
+    store = MemoryStore()
+    assert {gap.reason for gap in run(store).gaps} == {"InvalidAnswer"}
+    assert store.repository("aa").status is ReadStatus.REFUSED
+
+
+def test_a_page_token_that_repeats_ends_the_listing() -> None:
+    aws = Aws(small_world())
+    page = b'{"imageDetails":[],"nextToken":"again"}'
+    aws.hook = lambda request: Answer(page) if request.operation == "DescribeImages" else None
+    store = MemoryStore()
+    assert {gap.reason for gap in run(store).gaps} == {"InvalidAnswer"}
+    assert len(aws.asked("DescribeImages")) == 4
+
+
+def test_a_registry_that_keeps_failing_is_given_up() -> None:
+    world = World()
+    for number in range(60):
+        filled(world.registry(), f"r{number:02d}")
+    aws = Aws(world, faults=[Fault("error", "DescribeImages")])
+    result = run(MemoryStore(), workers=2)
+    assert len(aws.asked("DescribeImages")) < 20
+    reasons = Counter(gap.reason for gap in result.gaps)
+    assert reasons["ServerException"] + reasons["GaveUp"] == 60
+
+
+def test_a_request_that_ecr_does_not_accept_ends_the_run_and_keeps_its_manifests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry_module, "_STORE_AT_ONCE", 100)
+    world = World()
+    filled(world.registry(), "aa", *range(350))
+    filled(world.registry(region=OTHER), "bb", *range(350, 360))
+    Aws(world, faults=[Fault("code", "BatchGetImage", "aa", nth=3, code="InvalidParameterException")])
+    store = MemoryStore()
+    with pytest.raises(ClientError, match="InvalidParameterException"):
+        run(store, REGION, OTHER, workers=2)
+    assert store.runs == ["failed"]
+    assert store.leased == set()
+    assert REGION not in store.reads
+    assert len(store.manifests) >= 200
+
+
+def test_an_error_code_that_is_new_is_a_gap_and_the_run_goes_on() -> None:
+    Aws(small_world(), faults=[Fault("code", "DescribeImages", "bb", code="SomethingNewException")])
+    store = MemoryStore()
+    assert {(gap.repository, gap.reason) for gap in run(store).gaps} == {("bb", "SomethingNewException")}
+    assert store.runs == ["gaps"]
+
+
+def test_expired_credentials_end_the_run() -> None:
+    Aws(small_world(), faults=[Fault("code", "DescribeImages", "bb", code="ExpiredTokenException")])
+    store = MemoryStore()
+    with pytest.raises(RunError, match="expired"):
+        run(store)
+    assert store.runs == ["failed"]
+
+
+def test_credentials_that_are_refused_everywhere_end_the_run_before_it_begins() -> None:
+    Aws(small_world(), faults=[Fault("code", "GetCallerIdentity", code="InvalidClientTokenId")])
+    store = MemoryStore()
+    with pytest.raises(RunError, match=r"us-east-1: InvalidClientTokenId"):
+        run(store, REGION, OTHER)
+    assert store.runs == []
+
+
+def test_the_identity_is_asked_of_the_next_region_when_the_first_is_disabled() -> None:
+    Aws(small_world(), faults=[Fault("code", "GetCallerIdentity", code="InvalidClientTokenId", times=1)])
+    assert run(MemoryStore(), REGION, OTHER).status == "complete"
+
+
+def test_another_accounts_credentials_are_an_input_error() -> None:
+    Aws(small_world())
+    with pytest.raises(InputError, match=f"belong to account {ACCOUNT}, not to 210987654321"):
+        run(MemoryStore(), account="210987654321")
+    assert run(MemoryStore(), account=ACCOUNT).status == "complete"
+
+
+@pytest.mark.parametrize("region", ["", "eu west 1", "eu-west-1/../x", "x" * 80])
+def test_what_is_no_region_is_an_input_error(region: str) -> None:
+    Aws(small_world())
+    with pytest.raises(InputError, match="not the name of an AWS region"):
+        run(MemoryStore(), region)
+
+
+def test_an_interrupt_ends_the_run_promptly_though_a_call_hangs() -> None:
+    aws = Aws(small_world())
+    hanging, released = threading.Event(), threading.Event()
+
+    def hang(request: Request) -> None:
+        if request.operation == "DescribeImages":
+            hanging.set()
+            released.wait(60)
+
+    def interrupt() -> None:
+        hanging.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    aws.hook = hang
+    store = MemoryStore()
+    threading.Thread(target=interrupt, daemon=True).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(store)
+    assert time.monotonic() - started < 5
+    released.set()
+    assert store.runs == ["failed"]
+    assert store.leased == set()
+
+
+def test_the_session_that_was_given_is_not_changed() -> None:
+    world = small_world()
+    Aws(world)
+    run(MemoryStore())
+    page = session().client("ecr", region_name=REGION).describe_images(repositoryName="aa")
+    assert page["imageDetails"][0]["imagePushedAt"].tzinfo is not None
