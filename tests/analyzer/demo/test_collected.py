@@ -1,0 +1,61 @@
+"""The demo's account through the real collector: everything arrives, and every gap was announced."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+
+from analyzer.demo import emulated_aws
+from analyzer.demo.seed import Fleet
+from analyzer.model.units import to_ms
+from tests.support.pipeline import Pipeline
+
+NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
+
+
+def test_nights_leave_history_and_only_announced_gaps(tmp_path: Path) -> None:
+    with emulated_aws(NOW) as aws:
+        pipeline = Pipeline(tmp_path)
+        nights = []
+        for _ in range(3):
+            night = pipeline.collect(boto3.Session(), *aws.regions, now_ms=to_ms(aws.now))
+            announced = {(r.account, r.region, r.repository, r.call) for r in aws.refusals}
+            gaps = {(gap.account, gap.region, gap.repository, gap.call) for gap in night.result.gaps}
+            assert gaps <= announced
+            nights.append(night)
+            aws.pass_night()
+    calls = [night.result.calls["BatchGetImage"] for night in nights]
+    # Later nights fetch what is new and nothing else.
+    assert max(calls[1:]) < calls[0] / 3
+    assert nights[-1].total("archived_images") > 0
+    assert nights[-1].total("images") > nights[0].total("images")
+    # By region: eu-west-1, us-east-1, and us-west-2, which refuses to say.
+    assert list(nights[-1].frames.registries["blob_mounting"]) == ["DISABLED", "ENABLED", ""]
+
+
+def test_bytes_found_are_those_seeded(tmp_path: Path) -> None:
+    fleet = Fleet("123456789012", NOW, 2026)
+    logical = physical = 0
+    for repository in fleet.repositories:
+        held: dict[str, int] = {}
+        for image in repository.images:
+            parsed = json.loads(image.manifest)
+            # Left out: what the collector is refused, and what holds no sizes.
+            if (
+                repository.name == "security/vault-sidecar"
+                or image.status != "ACTIVE"
+                or "layers" not in parsed
+            ):
+                continue
+            entries = [layer for layer in parsed["layers"] if "foreign" not in layer["mediaType"]]
+            stored = {entry["digest"]: entry["size"] for entry in [parsed["config"], *entries]}
+            logical += sum(stored.values())
+            held |= stored
+        physical += sum(held.values())
+    with emulated_aws(NOW, seed=2026) as aws:
+        night = Pipeline(tmp_path).collect(boto3.Session(), *aws.regions, now_ms=to_ms(NOW))
+    assert night.total("logical_bytes") == logical
+    assert night.total("physical_bytes_repository") == physical
