@@ -1,0 +1,355 @@
+r"""One CSV table per kind of fact, for spreadsheets and databases.
+
+RFC 4180 quoting with ``\n`` line ends, UTF-8 without a byte-order mark, headers in snake_case with
+the unit in the name. Numbers are raw, moments ISO 8601 in UTC, truth is ``true`` or ``false``. An
+empty cell is unknown or does not apply; where money is missing or leaves something out, the
+``…_leaves_out`` column beside it says what. A column of money adds up to its total in
+report.json, in the digits shown.
+
+Text cells are neutralised: spreadsheets run a cell that begins with ``= + - @`` (or a twin of
+these that they normalise) as a formula, so such a cell gets an apostrophe in front; control
+characters and their like are written out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from analyzer.model.records import Gap
+from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
+from analyzer.model.units import Money, iso
+from reports.rounding import EXACT_DECIMALS, amount_text, rounded_costs, shared_bytes
+from reports.text import UNSEEN, visible
+
+_COUNTS: Final = tuple(field.name for field in fields(Counts))
+_MONEY_UNIT: Final = "usd_per_month"
+
+#: Columns of images.csv, as the report's frame names them.
+_IMAGE_COLUMNS: Final = (
+    "account",
+    "region",
+    "repository",
+    "digest",
+    "kind",
+    "tags",
+    "tagged",
+    "orphaned",
+    "stale",
+    "pushed_at",
+    "last_pull",
+    "image_status",
+    "logical_bytes",
+    "unique_bytes_repository",
+    "unique_bytes_registry",
+)
+
+# ASCII, full-width and small forms, and the minus sign: spreadsheets fold them into one another.
+_FORMULA = "=+\\-@＝＋－＠﹦﹢﹣﹫−"  # noqa: RUF001 (the look-alikes are the point)
+_STARTS_FORMULA = re.compile(rf"[\t\r]|[\s{UNSEEN}]*[{_FORMULA}]")
+# The same question asked of a whole column at once, its cells joined by line feeds.
+_ANY_FORMULA = re.compile(r"(?:\A|\n) *[=+\-@]")
+_ANY_SUSPECT = re.compile(rf"^[^\S\n]*[{_FORMULA}]|(?!\n)[{UNSEEN}]", re.MULTILINE)
+
+_Cell = str | int
+
+
+def render_csvs(report: Report) -> dict[str, str]:
+    """File name to text of every table: repositories, registries, images, ages, prices and gaps."""
+    _require_dollars(report)
+    return {
+        "repositories.csv": _repositories(report),
+        "registries.csv": _registries(report),
+        "images.csv": _images(report.images),
+        "ages.csv": _ages(report),
+        "prices.csv": _prices(report),
+        "gaps.csv": _gaps(report),
+    }
+
+
+def neutral(text: str) -> str:
+    """``text`` as a cell that no spreadsheet runs as a formula and no program trips over."""
+    shown = visible(text)
+    return f"'{shown}" if _STARTS_FORMULA.match(text) else shown
+
+
+def neutral_column(cells: Sequence[str]) -> Sequence[str]:
+    """Every cell of a column ``neutral``; a column without a suspect is given back as it is."""
+    joined = "\n".join(cells)
+    if joined.count("\n") == len(cells) - 1:
+        # Digests and most tags are plain ASCII, which is told in a fraction of the time.
+        plain = joined.isascii() and joined.replace("\n", "").isprintable()
+        if not (_ANY_FORMULA if plain else _ANY_SUSPECT).search(joined):
+            return cells
+    return [neutral(cell) for cell in cells]
+
+
+def _require_dollars(report: Report) -> None:
+    # The unit stands in the headers, which programs rely on.
+    money = report.totals.cost.repository
+    if (money.currency, money.period) != ("USD", "month"):
+        raise ValueError(f"the CSV tables hold USD per month, not {money.currency} per {money.period}")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[_Cell]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _truth(value: bool | None) -> str:  # noqa: FBT001 (a truth to write, no switch)
+    return "" if value is None else "true" if value else "false"
+
+
+def _reasons(*amounts: Money) -> str:
+    """What the amounts leave out, each reason once."""
+    return neutral("; ".join(sorted({reason for money in amounts for reason in money.leaves_out})))
+
+
+def _repositories(report: Report) -> str:
+    costs = rounded_costs(report, EXACT_DECIMALS)
+    header = [
+        "row",
+        "account",
+        "region",
+        "repository",
+        "created_at",
+        "status",
+        "complete_at",
+        *_COUNTS,
+        "logical_bytes",
+        "physical_bytes_repository_scope",
+        "physical_bytes_registry_scope",
+        "unique_bytes",
+        "shared_bytes",
+        "untagged_freed_bytes",
+        "orphaned_freed_bytes",
+        "stale_freed_bytes",
+        f"cost_repository_scope_{_MONEY_UNIT}",
+        f"cost_registry_scope_{_MONEY_UNIT}",
+        f"orphaned_cost_{_MONEY_UNIT}",
+        "cost_leaves_out",
+        "has_lifecycle_policy",
+        "pull_through_cache",
+    ]
+    rows = [
+        _repository(row, high, low, orphaned)
+        for row, high, low, orphaned in zip(
+            report.repositories,
+            costs.repositories_repository,
+            costs.repositories_registry,
+            costs.repositories_orphaned,
+            strict=True,
+        )
+    ]
+    # Completes the columns of registry scope; it has no images and nothing of its own.
+    shared: list[_Cell] = [
+        "shared",
+        *([""] * 6),
+        *([0] * len(_COUNTS)),
+        0,
+        0,
+        shared_bytes(report),
+        *([0] * 5),
+        "0.00",
+        amount_text(costs.shared),
+        "0.00",
+        _reasons(report.shared_cost),
+        "",
+        "",
+    ]
+    return _table(header, [*rows, shared])
+
+
+def _repository(
+    row: RepositoryRow, high: Decimal | None, low: Decimal | None, orphaned: Decimal | None
+) -> list[_Cell]:
+    return [
+        "repository",
+        neutral(row.account),
+        neutral(row.region),
+        neutral(row.repository),
+        iso(row.created_at),
+        neutral(row.status),
+        "" if row.complete_at is None else iso(row.complete_at),
+        *asdict(row.counts).values(),
+        row.logical_bytes,
+        row.physical_bytes.repository,
+        row.physical_bytes.registry,
+        row.unique_bytes,
+        row.shared_bytes,
+        row.untagged_freed_bytes,
+        row.orphaned_freed_bytes,
+        row.stale_freed_bytes,
+        amount_text(high),
+        amount_text(low),
+        amount_text(orphaned),
+        _reasons(row.cost.repository, row.cost.registry, row.orphaned_cost),
+        _truth(row.has_lifecycle_policy),
+        _truth(row.pull_through_cache),
+    ]
+
+
+def _registries(report: Report) -> str:
+    costs = rounded_costs(report, EXACT_DECIMALS)
+    header = [
+        "partition",
+        "account",
+        "region",
+        "snapshot",
+        "taken_at",
+        "status",
+        "blob_mounting",
+        "blob_mounting_ever",
+        "repositories",
+        *_COUNTS,
+        "logical_bytes",
+        "physical_bytes_repository_scope",
+        "physical_bytes_registry_scope",
+        "shared_bytes",
+        f"cost_repository_scope_{_MONEY_UNIT}",
+        f"cost_registry_scope_{_MONEY_UNIT}",
+        f"cost_low_{_MONEY_UNIT}",
+        f"cost_high_{_MONEY_UNIT}",
+        "cost_leaves_out",
+    ]
+    rows = []
+    for n, row in enumerate(report.registries):
+        amounts = (
+            costs.registries_repository[n],
+            costs.registries_registry[n],
+            costs.registries_low[n],
+            costs.registries_high[n],
+        )
+        rows.append([*_registry(row), *map(amount_text, amounts), _registry_reasons(row)])
+    return _table(header, rows)
+
+
+def _registry(row: RegistryRow) -> list[_Cell]:
+    return [
+        neutral(row.partition),
+        neutral(row.account),
+        neutral(row.region),
+        row.snapshot,
+        iso(row.taken_at),
+        neutral(row.status),
+        neutral(row.blob_mounting),
+        _truth(row.blob_mounting_ever),
+        row.repositories,
+        *asdict(row.counts).values(),
+        row.logical_bytes,
+        row.physical_bytes.repository,
+        row.physical_bytes.registry,
+        row.shared_bytes,
+    ]
+
+
+def _registry_reasons(row: RegistryRow) -> str:
+    return _reasons(row.cost.repository, row.cost.registry, row.cost_low, row.cost_high)
+
+
+def _images(images: pd.DataFrame) -> str:
+    # Column by column: there can be a million rows, and csv.writer then zips them in C.
+    columns = [_image_column(images[name]) for name in _IMAGE_COLUMNS]
+    return _table(_IMAGE_COLUMNS, zip(*columns, strict=True))
+
+
+def _image_column(column: pd.Series) -> Sequence[_Cell]:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return _with_blanks(column, np.where(column.fillna(False).to_numpy(dtype=bool), "true", "false"))
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return _with_blanks(column, column.fillna(0).to_numpy(dtype=np.int64))
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return _moments(column)
+    texts = column.astype(object).where(column.notna(), "").tolist()
+    return neutral_column([str(text) if not isinstance(text, str) else text for text in texts])
+
+
+def _with_blanks(column: pd.Series, values: np.ndarray[tuple[int], np.dtype[np.generic]]) -> Sequence[_Cell]:
+    """``values`` as cells, empty where ``column`` has none."""
+    cells: list[_Cell] = values.tolist()
+    for position in np.flatnonzero(column.isna().to_numpy()).tolist():
+        cells[position] = ""
+    return cells
+
+
+def _moments(column: pd.Series) -> Sequence[_Cell]:
+    """As ``units.iso`` writes them: to the second, to the millisecond where there is more."""
+    utc = column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
+    moments = utc.to_numpy(dtype="datetime64[ms]")
+    seconds = np.datetime_as_string(moments, unit="s", timezone="UTC")
+    whole = moments == moments.astype("datetime64[s]")
+    if not whole[~np.isnat(moments)].all():
+        seconds = np.where(whole, seconds, np.datetime_as_string(moments, unit="ms", timezone="UTC"))
+    return _with_blanks(column, seconds)
+
+
+def _ages(report: Report) -> str:
+    header = ["age", "physical_bytes_repository_scope"]
+    return _table(header, [[neutral(age.label), age.physical_bytes] for age in report.ages])
+
+
+def _prices(report: Report) -> str:
+    header = [
+        "region",
+        "storage_class",
+        "from_gb",
+        "usd_per_gb_month",
+        "discount_factor",
+        "source",
+        "as_of",
+        "confidence",
+    ]
+    rows: list[list[_Cell]] = [
+        [
+            neutral(row.region),
+            neutral(row.storage_class),
+            row.from_gb,
+            amount_text(row.usd_per_gb_month),
+            format(row.discount_factor.normalize(), "f"),
+            neutral(row.source),
+            neutral(row.as_of),
+            neutral(row.confidence),
+        ]
+        for row in report.prices
+    ]
+    return _table(header, rows)
+
+
+def _gaps(report: Report) -> str:
+    header = [
+        "account",
+        "region",
+        "repository",
+        "call",
+        "reason",
+        "detail",
+        "count",
+        "accepted",
+        "accepted_because",
+    ]
+    rows = [[*_gap(gap), "false", ""] for gap in report.gaps]
+    rows += [[*_gap(gap), "true", neutral(because)] for gap, because in report.accepted_gaps]
+    return _table(header, rows)
+
+
+def _gap(gap: Gap) -> list[_Cell]:
+    return [
+        neutral(gap.account),
+        neutral(gap.region),
+        neutral(gap.repository),
+        neutral(gap.call),
+        neutral(gap.reason),
+        neutral(gap.detail),
+        gap.count,
+    ]

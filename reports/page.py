@@ -1,0 +1,281 @@
+"""What the page says: the report's figures in words, cards, charts and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from markupsafe import Markup
+
+from analyzer.model.results import Report, RepositoryRow
+from reports.cards import Card, cost_card, orphaned_sizes, stored_card, waste_card
+from reports.cells import MOST_ROWS, Table, Tone
+from reports.charts import Bar, bar_chart
+from reports.facts import (
+    completeness,
+    covers,
+    ever_on,
+    is_list_price,
+    leaves_out,
+    moment_of_snapshot,
+    money_at_scope,
+    scope_of_money,
+)
+from reports.figures import (
+    UNKNOWN,
+    count,
+    counted,
+    headline_money,
+    moment,
+    size,
+)
+from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
+from reports.tables import age_table, gap_table, price_table, registry_table, repository_table, waste_table
+
+#: Bars in the chart of repositories.
+_MOST_BARS: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A chart with its heading and the words of its legend."""
+
+    heading: str
+    svg: Markup
+    legend: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Everything that the template writes, in the page's order."""
+
+    title: str
+    covers: str
+    snapshot: str
+    completeness: str
+    #: What that means; "" where it needs no words.
+    completeness_detail: str
+    completeness_tone: Tone
+    scope: str
+    cards: tuple[Card, ...]
+    cost_chart: Chart | None
+    repositories: Table
+    repositories_note: str
+    footnote: str
+    registries: Table
+    sharing_worth: str
+    age_chart: Chart | None
+    ages: Table
+    waste: Table
+    waste_images: str
+    stale_days: int
+    not_included: tuple[str, ...]
+    prices: Table
+    gaps: Table
+    gaps_summary: str
+    at: str
+
+
+def build_page(report: Report) -> Page:
+    """The page of ``report``; equal reports give equal pages."""
+    costs = rounded_costs(report, CENT_DECIMALS)
+    verdict, detail, tone = completeness(report)
+    return Page(
+        title=f"What our registries cost, {report.at:%Y-%m-%d}",
+        covers=covers(report),
+        snapshot=moment_of_snapshot(report),
+        completeness=verdict,
+        completeness_detail=detail,
+        completeness_tone=tone,
+        scope=scope_of_money(report),
+        cards=(cost_card(report), waste_card(report), stored_card(report)),
+        cost_chart=_cost_chart(report, costs),
+        repositories=repository_table(report, costs),
+        repositories_note=_repositories_note(report),
+        footnote=_footnote(report),
+        registries=registry_table(report, costs),
+        sharing_worth=_sharing_worth(report),
+        age_chart=_age_chart(report),
+        ages=age_table(report),
+        waste=waste_table(report),
+        waste_images=orphaned_sizes(report),
+        stale_days=report.stale_days,
+        not_included=_not_included(report),
+        prices=price_table(report),
+        gaps=gap_table(report),
+        gaps_summary=_gaps_summary(report),
+        at=moment(report.at),
+    )
+
+
+def _cost_chart(report: Report, costs: Costs) -> Chart | None:
+    rows = report.repositories
+    if not rows:
+        return None
+    totals = report.totals
+    several = len(report.registries) > 1
+    at_registry = report.scope == "registry"
+    cost = money_at_scope(report, totals.cost)
+    if cost.amount is None:
+        bars = [
+            Bar(
+                label=row.repository,
+                note=row.region if several else "",
+                figure=size(row.physical_bytes.repository),
+                value=row.physical_bytes.repository,
+                part=row.orphaned_freed_bytes,
+                hint=f"{row.repository}: {size(row.physical_bytes.repository)} stored,"
+                f" {size(row.orphaned_freed_bytes)} of it orphaned",
+            )
+            for row in rows[:_MOST_BARS]
+        ]
+        heading = f"{_largest(len(bars))} by stored bytes, since no price is known"
+    elif at_registry:
+        shown = zip(rows, costs.repositories_registry, strict=True)
+        bars = [
+            Bar(
+                label=row.repository,
+                note=row.region if several else "",
+                figure=headline_money(cents, cost.currency, row.cost.registry.amount),
+                value=cents,
+            )
+            for row, cents in shown
+            if cents is not None
+        ]
+        if costs.shared:
+            bars.append(
+                Bar(
+                    label="Shared between repositories",
+                    figure=headline_money(costs.shared, cost.currency),
+                    value=costs.shared,
+                )
+            )
+        bars = sorted(bars, key=lambda bar: -bar.value)[:_MOST_BARS]
+        heading = f"{_largest(len(bars))} by monthly cost at registry scope"
+    else:
+        bars = [
+            _cost_bar(row, cents, orphaned, cost.currency, several=several)
+            for row, cents, orphaned in zip(
+                rows, costs.repositories_repository, costs.repositories_orphaned, strict=True
+            )
+            if cents is not None
+        ][:_MOST_BARS]
+        heading = f"{_largest(len(bars))} by monthly cost at repository scope"
+    legend = (
+        ()
+        if at_registry and cost.amount is not None
+        else (
+            ("accent", "held by tagged images"),
+            ("warn", "held only by orphaned images"),
+        )
+    )
+    return Chart(
+        heading=heading,
+        svg=_svg(bars, "cost-chart", heading),
+        legend=legend,
+    )
+
+
+def _cost_bar(
+    row: RepositoryRow, cents: Decimal, orphaned: Decimal | None, currency: str, *, several: bool
+) -> Bar:
+    figure = headline_money(cents, currency, row.cost.repository.amount)
+    said = UNKNOWN if orphaned is None else headline_money(orphaned, currency, row.orphaned_cost.amount)
+    where = f" in {row.account}, {row.region}" if several else ""
+    return Bar(
+        label=row.repository,
+        note=row.region if several else "",
+        figure=figure,
+        value=cents,
+        part=min(orphaned or Decimal(0), cents),
+        hint=f"{row.repository}{where}: {figure} a month, {said} of it orphaned",
+    )
+
+
+def _largest(bars: int) -> str:
+    return f"The {bars} largest" if bars > 1 else "The largest"
+
+
+def _age_chart(report: Report) -> Chart | None:
+    if not any(age.physical_bytes for age in report.ages):
+        return None
+    bars = [
+        Bar(label=age.label, figure=size(age.physical_bytes), value=age.physical_bytes) for age in report.ages
+    ]
+    heading = "Stored bytes by the age of the newest image that holds them"
+    return Chart(heading=heading, svg=_svg(bars, "age-chart", heading), legend=())
+
+
+def _svg(bars: list[Bar], name: str, title: str) -> Markup:
+    description = "; ".join(f"{bar.label} {bar.figure}" for bar in bars)
+    # Built and escaped in charts.py.
+    return Markup(bar_chart(bars, name=name, title=title, description=description))  # noqa: S704
+
+
+def _repositories_note(report: Report) -> str:
+    if len(report.repositories) <= MOST_ROWS:
+        return ""
+    return (
+        f"The {MOST_ROWS} dearest of {counted(len(report.repositories), 'repository', 'repositories')};"
+        " all of them are in repositories.csv."
+    )
+
+
+def _footnote(report: Report) -> str:
+    totals = report.totals
+    reasons = leaves_out(totals.cost.repository, totals.cost.registry, totals.orphaned_cost.repository)
+    return f"Leaves out: {reasons}." if reasons else ""
+
+
+def _sharing_worth(report: Report) -> str:
+    off = [row for row in report.registries if not ever_on(row)]
+    saved = sum(
+        (
+            row.cost.repository.amount - row.cost.registry.amount
+            for row in off
+            if row.cost.repository.amount is not None and row.cost.registry.amount is not None
+        ),
+        Decimal(0),
+    )
+    if not saved:
+        return ""
+    where = "the registry" if len(report.registries) == 1 else counted(len(off), "registry", "registries")
+    currency = report.totals.cost.repository.currency
+    return (
+        f"Blob mounting is off, or could not be read, in {where} of this report. The most that turning it on"
+        f" could ever be worth there is {headline_money(saved, currency)} a month; it acts only on images"
+        " pushed afterwards."
+    )
+
+
+def _not_included(report: Report) -> tuple[str, ...]:
+    unknown = report.totals.counts.unknown
+    archived = report.totals.counts.archived_images
+    said = [
+        "Data transfer, replication, image scanning, key requests and the retrieval of archived images.",
+        "The bytes of manifests, a few KB per image, and foreign layers, which a registry does not store.",
+    ]
+    if unknown:
+        said.append(
+            f"{counted(unknown, 'artifact')} whose manifest was not read or not understood:"
+            f" {'its' if unknown == 1 else 'their'} bytes are in no figure."
+        )
+    if archived:
+        said.append(
+            f"The minimum of 90 days charged for each of the {counted(archived, 'archived image')},"
+            " whatever is deleted earlier."
+        )
+    said.append(
+        "Discounts, free tier, credits and taxes: all amounts are list prices."
+        if is_list_price(report)
+        else "Free tier, credits and taxes: amounts are list prices times the factor in the table of prices."
+    )
+    return tuple(said)
+
+
+def _gaps_summary(report: Report) -> str:
+    if not report.gaps and not report.accepted_gaps:
+        return "None: every question that was asked was answered."
+    accepted = f", {count(len(report.accepted_gaps))} accepted" if report.accepted_gaps else ""
+    return f"{count(len(report.gaps))} open{accepted}."

@@ -1,0 +1,302 @@
+"""The page as text: order, sums, words for every state, and nothing hostile alive in it."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import pytest
+
+from analyzer.model.results import Report, ScopedMoney
+from analyzer.model.units import Money
+from reports.cells import MOST_ROWS
+from reports.html import render_html
+from tests.support.report_fixture import HOSTILE, build_report
+
+
+class _Page(HTMLParser):
+    """Tags with their attributes, and the cells of each table by section."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.tables: dict[str, dict[str, list[list[str]]]] = {}
+        self._sections: dict[str, list[list[str]]] = {}
+        self._rows: list[list[str]] = []
+        self._in_cell = False
+        self._skip = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "table":
+            self._sections = self.tables.setdefault(str(dict(attrs)["id"]).removesuffix("-table"), {})
+        elif tag in {"thead", "tbody", "tfoot"}:
+            self._rows = self._sections.setdefault(tag, [])
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in {"th", "td"}:
+            self._rows[-1].append("")
+            self._in_cell = True
+        if self._skip:
+            self._skip += 1
+        elif tag in {"style", "script"} or dict(attrs).get("class") == "note":
+            self._skip = 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_cell &= tag not in {"th", "td"}
+        if self._skip:
+            self._skip -= 1
+
+    def handle_data(self, data: str) -> None:
+        if not self._skip:
+            self.text += data
+            if self._in_cell:
+                self._rows[-1][-1] += data
+
+
+def _column(page: _Page, section: str, column: int) -> list[Decimal]:
+    cells = [row[column].rstrip("†").replace(",", "") for row in page.tables["repositories"].get(section, [])]
+    return [Decimal(0) if cell in {"unknown", "–"} or cell[0] == "<" else Decimal(cell) for cell in cells]
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_sections_come_in_the_readers_order() -> None:
+    text = render_html(build_report(5, gaps=True))
+    places = [
+        text.index(marker)
+        for marker in (
+            ">Completeness<",
+            ">Cost<",
+            ">Waste<",
+            ">Stored<",
+            'id="money"',
+            'id="cost-chart-title"',
+            'id="repositories-table"',
+            'id="registries-table"',
+            'id="age-chart-title"',
+            'id="ages-table"',
+            'id="waste-table"',
+            'id="method"',
+            'id="prices-table"',
+            'id="gaps-table"',
+        )
+    ]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("repositories", [5, MOST_ROWS, MOST_ROWS + 61])
+def test_the_shown_columns_add_up_to_the_shown_total(repositories: int) -> None:
+    page = _Page(render_html(build_report(repositories, unpriced=True, gaps=True)))
+    table = page.tables["repositories"]
+    assert len(table["tbody"]) == min(repositories, MOST_ROWS)
+    names = [row[0] for row in table["tfoot"]]
+    assert names == (["Other (61 repositories)"] if repositories > MOST_ROWS else []) + ["Shared", "Total"]
+    for column in range(1, 10):
+        *closing, total = _column(page, "tfoot", column)
+        assert sum([*_column(page, "tbody", column), *closing]) == total, column
+
+
+def test_no_repository_shows_more_unique_than_stored_or_stored_than_logical() -> None:
+    page = _Page(render_html(build_report(200)))
+    logical, stored, unique = (_column(page, "tbody", column) for column in (4, 5, 6))
+    assert all(u <= s <= w for u, s, w in zip(unique, stored, logical, strict=True))
+
+
+def test_the_page_is_the_same_for_the_same_report() -> None:
+    assert render_html(build_report(30, hostile=True)) == render_html(build_report(30, hostile=True))
+
+
+def test_five_thousand_repositories_fit_in_one_and_a_half_megabytes() -> None:
+    text = render_html(build_report(5000, gaps=True, hostile=True, unpriced=True))
+    assert len(text.encode()) < 1_500_000
+
+
+def test_style_and_script_are_named_by_hash_and_nothing_else_may_run() -> None:
+    text = render_html(build_report(2))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy is not None
+    for tag in ("style", "script"):
+        source = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert len(source) == 1
+        digest = base64.b64encode(hashlib.sha256(source[0].encode()).digest()).decode()
+        assert f"{tag}-src &#39;sha256-{digest}&#39;".replace("+", "&#43;") in policy[1].replace("+", "&#43;")
+    assert "default-src &#39;none&#39;" in policy[1]
+    assert "unsafe" not in policy[1]
+
+
+def test_hostile_text_is_dead_and_visible() -> None:
+    text = render_html(build_report(len(HOSTILE) + 2, hostile=True, gaps=True))
+    text.encode("utf-8")
+    page = _Page(text)
+    assert not {name for _, attributes in page.tags for name in attributes if name.startswith("on")}
+    assert "style" not in {name for _, attributes in page.tags for name in attributes}
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "img" not in {tag for tag, _ in page.tags}
+    names = [row[0] for row in page.tables["repositories"]["tbody"]]
+    assert "<script>alert(1)</script>" in names
+    assert r"invoice\u202egnp.exe" in names
+    assert r"two\nlines\ttab\rreturn" in names
+    assert r"\x1b[31mred\x1b[0m\x00\x07" in names
+    assert "{{7*7}}{% raw %}${7*7}" in names
+    for unseen in ("\u202e", "\u2066", "\u200b", "\x1b", "\x00"):
+        assert unseen not in text
+
+
+def test_the_page_links_only_to_itself() -> None:
+    page = _Page(render_html(build_report(8, hostile=True, gaps=True)))
+    links = [
+        attributes[name] or ""
+        for _, attributes in page.tags
+        for name in ("href", "src")
+        if name in attributes
+    ]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in links} <= set(ids)
+
+
+def test_exact_numbers_stand_behind_the_rounded_ones() -> None:
+    report = build_report(3)
+    text = render_html(report)
+    row = report.repositories[0]
+    assert f'data-value="{row.logical_bytes}" title="{row.logical_bytes:,} bytes"' in text
+    assert f'title="{report.totals.physical_bytes.repository:,} bytes"' in text
+
+
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        (build_report(7, mounting="off"), "is off (DISABLED) everywhere, so each layer is charged once per"),
+        (build_report(7, mounting="unreadable"), "could not be read anywhere, so each layer is charged once"),
+        (
+            build_report(7, mounting="on"),
+            "Money is a range: blob mounting, which lets repositories share layers,",
+        ),
+        (build_report(7, mounting="mixed"), "is or was on in 4 of 6 registries."),
+        (build_report(7, mounting="mixed"), "In 1 of 6 registries the setting could not be read;"),
+        (build_report(7, scope="repository"), "Money is at repository scope, as asked for"),
+        (build_report(7, scope="registry"), "Money is at registry scope, as asked for"),
+        (build_report(7), "Complete: every repository was read."),
+        (
+            build_report(7, gaps=True),
+            "Incomplete: 2 of 7 repositories not fully read; the repository list of 1 of",
+        ),
+        (build_report(7, unpriced=True), "Leaves out: no storage price for me-central-1."),
+        (build_report(7), "Discounts, free tier, credits and taxes: all amounts are list prices."),
+        (build_report(7, mounting="off"), "The most that turning it on could ever be worth there is $"),
+        (replace(build_report(0), registries=()), "No registry has been read."),
+    ],
+)
+def test_the_page_says_where_it_stands(report: Report, sentence: str) -> None:
+    assert sentence in _flat(_Page(render_html(report)).text)
+
+
+def test_a_range_is_shown_as_a_range_and_waste_at_its_safe_end() -> None:
+    report = build_report(6, mounting="on")
+    text = _flat(_Page(render_html(report)).text)
+    low, high = report.totals.cost_low.amount, report.totals.cost_high.amount
+    assert low is not None
+    assert high is not None
+    assert f"${low:,.2f}\N{EN DASH}${high:,.2f} a month" in text
+    safe = report.totals.orphaned_cost.registry.amount
+    assert safe is not None
+    assert f"Waste ${safe:,.2f} a month" in text
+    assert "That is the low end; at the high end it is $" in text
+
+
+def test_unknown_cost_is_said_with_its_reason_and_never_zero() -> None:
+    report = build_report(4)
+    unknown = Money.unknown("no price file")
+    both = ScopedMoney(repository=unknown, registry=unknown)
+    report = replace(
+        report,
+        totals=replace(
+            report.totals, cost=both, cost_low=unknown, cost_high=unknown, orphaned_cost=both, stale_cost=both
+        ),
+        repositories=tuple(replace(row, cost=both, orphaned_cost=unknown) for row in report.repositories),
+        registries=tuple(
+            replace(row, cost=both, cost_low=unknown, cost_high=unknown) for row in report.registries
+        ),
+        shared_cost=unknown,
+    )
+    page = _Page(render_html(report))
+    text = _flat(page.text)
+    assert "Cost unknown" in text
+    assert "Leaves out: no price file." in text
+    assert "by stored bytes, since no price is known" in text
+    assert "$" not in text
+    assert [row[1] for row in page.tables["repositories"]["tbody"]] == ["unknown"] * 4
+
+
+def test_a_repository_that_was_never_read_shows_no_zeros() -> None:
+    report = build_report(3)
+    nothing = replace(report.repositories[-1].counts, **dict.fromkeys(_counts(report), 0))
+    free = Money(Decimal(0))
+    last = replace(
+        report.repositories[-1],
+        status="refused",
+        complete_at=None,
+        counts=nothing,
+        cost=ScopedMoney(repository=free, registry=free),
+        orphaned_cost=free,
+    )
+    dear = report.totals.cost
+    costs = [row.cost for row in report.repositories[:-1]]
+    assert dear.repository.amount is not None
+    rows = (*report.repositories[:-1], last)
+    totals = replace(
+        report.totals,
+        cost=ScopedMoney(
+            repository=sum((c.repository for c in costs), free),
+            registry=sum((c.registry for c in costs), report.shared_cost),
+        ),
+        orphaned_cost=replace(
+            report.totals.orphaned_cost, repository=sum((row.orphaned_cost for row in rows), free)
+        ),
+    )
+    registries = tuple(
+        replace(
+            row, cost=totals.cost if n == 0 else ScopedMoney(repository=free, registry=free), cost_low=free
+        )
+        for n, row in enumerate(report.registries)
+    )
+    totals = replace(totals, cost_low=free, cost_high=sum((row.cost_high for row in registries), free))
+    page = _Page(render_html(replace(report, repositories=rows, totals=totals, registries=registries)))
+    row = page.tables["repositories"]["tbody"][-1]
+    assert row[1:11] == ["unknown"] * 3 + ["\N{EN DASH}"] * 7
+    assert row[-1] == "refused"
+
+
+def _counts(report: Report) -> list[str]:
+    return list(type(report.totals.counts).__dataclass_fields__)
+
+
+def test_small_money_is_not_shown_as_nothing() -> None:
+    page = _Page(render_html(build_report(3)))
+    shown = [row[1] for row in page.tables["repositories"]["tbody"]]
+    assert all(cell != "0.00" for cell in shown)
+
+
+def test_gaps_of_one_kind_are_one_row_and_accepted_ones_come_last() -> None:
+    report = build_report(300, gaps=True)
+    rows = _Page(render_html(report)).tables["gaps"]["tbody"]
+    assert len(rows) < len(report.gaps)
+    assert rows[-1][-1] == "accepted"
+    assert sum(int(row[-2]) for row in rows) == len(report.gaps) + 1
+
+
+def test_discounted_prices_are_not_called_list_prices() -> None:
+    report = build_report(3)
+    prices = tuple(replace(row, discount_factor=Decimal("0.90")) for row in report.prices)
+    page = _Page(render_html(replace(report, prices=prices)))
+    assert "with the discount of the price file" in page.text
+    assert page.tables["prices"]["tbody"][0][4] == "0.9"
