@@ -1,0 +1,79 @@
+"""Gaps that are known and accepted: still shown, but no reason to call a run incomplete.
+
+A file of them is TOML::
+
+    [[gap]]
+    account = "1234*"        # shell-style patterns; what is left out matches everything
+    region = "eu-*"
+    repository = "legacy/*"
+    call = "ecr:GetLifecyclePolicy"
+    reason = "The legacy team denies us its policies; agreed until 2027."
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from analyzer.errors import InputError
+from analyzer.model.records import Gap
+
+_PATTERNS = ("account", "region", "repository", "call")
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedGap:
+    """Patterns of gaps that somebody accepted, and why."""
+
+    reason: str
+    account: str = "*"
+    region: str = "*"
+    repository: str = "*"
+    call: str = "*"
+
+    def covers(self, gap: Gap) -> bool:
+        """Whether ``gap`` is one of those accepted."""
+        return all(fnmatchcase(getattr(gap, name), getattr(self, name)) for name in _PATTERNS)
+
+
+def parse_accepted_gaps(text: str, *, origin: str) -> tuple[AcceptedGap, ...]:
+    """The accepted gaps of a TOML ``text``; raises InputError, naming ``origin``, for a wrong one."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{origin} is not valid TOML: {error}; mend the file") from error
+    entries = document.pop("gap", [])
+    if document or not isinstance(entries, list):
+        raise InputError(f"{origin}: only [[gap]] tables are known here")
+    accepted = []
+    for number, entry in enumerate(entries, start=1):
+        place = f"{origin}: gap number {number}"
+        if not isinstance(entry, dict):
+            raise InputError(f"{place} is not a table; write [[gap]] above it")
+        for key, value in entry.items():
+            if key not in (*_PATTERNS, "reason"):
+                known = ", ".join((*_PATTERNS, "reason"))
+                raise InputError(f"{place}: {key!r} is not a known key; the keys here are {known}")
+            if not isinstance(value, str) or not value.strip():
+                raise InputError(f"{place}, {key}: is {value!r}; write text in quotes")
+        if "reason" not in entry:
+            raise InputError(f"{place}: reason is missing; say why the gap is accepted")
+        accepted.append(AcceptedGap(**entry))
+    return tuple(accepted)
+
+
+def split_gaps(
+    gaps: Iterable[Gap], accepted: Iterable[AcceptedGap]
+) -> tuple[list[Gap], list[tuple[Gap, str]]]:
+    """(gaps that nobody accepted, accepted ones with the reason of the first entry that covers them)."""
+    patterns = tuple(accepted)
+    open_gaps, covered = [], []
+    for gap in gaps:
+        entry = next((entry for entry in patterns if entry.covers(gap)), None)
+        if entry is None:
+            open_gaps.append(gap)
+        else:
+            covered.append((gap, entry.reason))
+    return open_gaps, covered

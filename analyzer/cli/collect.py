@@ -1,0 +1,199 @@
+"""`demurrage collect` and `demurrage run`: what cron calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli.common import (
+    HELP,
+    WITH_GAPS,
+    Common,
+    Decorated,
+    accept_gaps_option,
+    common,
+    global_options,
+    load_accepted_gaps,
+    load_price_book,
+    report_options,
+    words,
+)
+from analyzer.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+    from analyzer.collect import CollectOptions, CollectResult
+    from analyzer.store.engine import Database
+
+_COLLECT_OPTIONS = (
+    click.option(
+        "--region",
+        multiple=True,
+        envvar="DEMURRAGE_REGION",
+        show_envvar=True,
+        metavar="REGION",
+        help="Region to collect; may be repeated. Without it: the region AWS is configured for.",
+    ),
+    click.option(
+        "--account",
+        envvar="DEMURRAGE_ACCOUNT",
+        show_envvar=True,
+        metavar="ID",
+        help="Account that the credentials must belong to.",
+    ),
+    click.option(
+        "--profile",
+        envvar="DEMURRAGE_PROFILE",
+        show_envvar=True,
+        metavar="NAME",
+        help="Profile of your AWS configuration.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 256),
+        envvar="DEMURRAGE_WORKERS",
+        default=16,
+        show_default=True,
+        show_envvar=True,
+        help="Threads that call AWS.",
+    ),
+    click.option(
+        "--requests-per-second",
+        type=click.FloatRange(min=0, min_open=True),
+        envvar="DEMURRAGE_REQUESTS_PER_SECOND",
+        default=10.0,
+        show_default=True,
+        show_envvar=True,
+        help="Describe, list and get calls to one registry; AWS publishes no limit for them.",
+    ),
+)
+
+
+def collect_options(command: Decorated) -> Decorated:
+    """Add the options that decide what is collected, and how fast."""
+    for option in reversed(_COLLECT_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command("collect", context_settings=HELP)
+@collect_options
+@accept_gaps_option
+@global_options
+@click.pass_context
+def collect_command(context: click.Context, /, accept_gaps: Path | None, **options: Any) -> int:
+    """Take a snapshot of the account's registries.
+
+    Only reads from AWS. What was refused is recorded as a gap, and the rest goes on.
+    """
+    from analyzer.acceptance import split_gaps
+    from analyzer.cli.answers import rendered
+
+    shared = common(context)
+    accepted = load_accepted_gaps(accept_gaps)
+    result, _ = collect_from_aws(shared, **options)
+    shared.write(rendered(result, accepted, shared.format))
+    require_something_read(result)
+    return WITH_GAPS if split_gaps(result.gaps, accepted)[0] else 0
+
+
+@click.command("run", context_settings=HELP)
+@collect_options
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar="DEMURRAGE_OUTPUT_DIR",
+    show_envvar=True,
+    metavar="DIR",
+    help="Folder for the report.",
+)
+@report_options
+@accept_gaps_option
+@global_options
+@click.pass_context
+def run_command(
+    context: click.Context,
+    /,
+    output_dir: Path,
+    scope: str,
+    stale_days: int,
+    prices: Path | None,
+    accept_gaps: Path | None,
+    **options: Any,
+) -> int:
+    """Take a snapshot, then write the report: the nightly run.
+
+    The report goes into DIR as HTML, JSON and CSV, and its headline to stdout.
+    """
+    from analyzer.cli.report import write_answer
+
+    shared = common(context)
+    # Read before the night's work, so that a mistake in them does not cost it.
+    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    result, database = collect_from_aws(shared, **options)
+    require_something_read(result)
+    return write_answer(
+        shared,
+        database,
+        output_dir,
+        prices=book,
+        scope=scope,
+        stale_days=stale_days,
+        accepted=accepted,
+        run=result.run,
+    )
+
+
+def collect_from_aws(
+    shared: Common,
+    *,
+    region: tuple[str, ...],
+    account: str | None,
+    profile: str | None,
+    workers: int,
+    requests_per_second: float,
+) -> tuple[CollectResult, Database]:
+    """Collect with the user's own AWS configuration."""
+    from analyzer.collect import CollectOptions
+    from analyzer.collect.session import configured_region, open_session
+    from analyzer.nightly import open_database
+
+    session = open_session(profile)
+    regions = words(region) or tuple(filter(None, [configured_region(session)]))
+    if not regions:
+        raise InputError("no region: name one with --region, or configure one for AWS (AWS_REGION)")
+    options = CollectOptions(
+        regions=regions, account=account, workers=workers, requests_per_second=requests_per_second
+    )
+    database = open_database(shared.db_url, create=True)
+    return collect_shown(shared, database, session, options), database
+
+
+def collect_shown(
+    shared: Common,
+    database: Database,
+    session: Session,
+    options: CollectOptions,
+    clock: Callable[[], float] | None = None,
+) -> CollectResult:
+    """Collect, showing progress on stderr."""
+    import time
+
+    from analyzer.cli.progress import shown_progress
+    from analyzer.nightly import collect_snapshots
+
+    with shown_progress(quiet=shared.quiet) as progress:
+        return collect_snapshots(database, session, options, progress, clock=clock or time.time)
+
+
+def require_something_read(result: CollectResult) -> None:
+    """Raise RunError when not one registry of the run could be read."""
+    if any(row.snapshot is not None and row.status != "refused" for row in result.registries):
+        return
+    why = "; ".join(f"{gap.account}/{gap.region}: {gap.detail or gap.reason}" for gap in result.gaps[:3])
+    raise RunError(f"no registry could be read ({why}); what was stored before is kept")

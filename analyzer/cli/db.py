@@ -1,0 +1,72 @@
+"""`demurrage db`: the database's schema."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.common import HELP, Common, common, global_options
+from analyzer.errors import InputError
+
+if TYPE_CHECKING:
+    from analyzer.store.schema import SchemaStatus
+
+
+@click.group("db", context_settings=HELP)
+@global_options
+def db_group() -> None:
+    """Look after the database."""
+
+
+@db_group.command("upgrade", context_settings=HELP)
+@global_options
+@click.pass_context
+def upgrade_command(context: click.Context) -> int:
+    """Bring the database to the schema of this version.
+
+    Each step happens whole or not at all. Make a copy of the database first all the same.
+    """
+    from analyzer.store.engine import Database
+    from analyzer.store.schema import upgrade_schema
+
+    shared = common(context)
+    database = Database(shared.db_url)
+    _print(shared, database.label, upgrade_schema(database))
+    return 0
+
+
+@db_group.command("status", context_settings=HELP)
+@global_options
+@click.pass_context
+def status_command(context: click.Context) -> int:
+    """Say which schema the database has and which one is needed; exit 2 where they differ."""
+    from analyzer.store.engine import Database
+    from analyzer.store.schema import require_current_schema, schema_status
+
+    shared = common(context)
+    database = Database(shared.db_url)
+    if database.is_missing:
+        raise InputError(f"there is no database {database.label}; run: demurrage db upgrade")
+    _print(shared, database.label, schema_status(database))
+    require_current_schema(database)
+    return 0
+
+
+def _print(shared: Common, label: str, status: SchemaStatus) -> None:
+    values = {
+        "database": label,
+        "schema": status.current,
+        "needed": status.expected,
+        "current": status.is_current,
+    }
+    if shared.format == "json":
+        shared.write(json.dumps(values, indent=2))
+    elif shared.format == "csv":
+        shared.write(f"database,schema,needed\n{label},{status.current or ''},{status.expected}")
+    else:
+        shared.write(
+            f"{label}\nschema {status.current or 'none'}, needed {status.expected}"
+            f"{': up to date' if status.is_current else ''}"
+        )

@@ -1,0 +1,118 @@
+"""How a run shows that it gets on: a bar on a terminal, plain lines in a log, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.common import is_terminal
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from analyzer.collect import Progress, RegistrySummary
+    from analyzer.model.records import RegistryKey
+
+
+@contextmanager
+def shown_progress(*, quiet: bool) -> Iterator[Progress]:
+    """A Progress that suits stderr, for the duration of a run."""
+    if quiet:
+        yield _Silent()
+    elif is_terminal(sys.stderr):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
+            TimeElapsedColumn(),
+        )
+        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+            yield _OnTerminal(bars)
+    else:
+        yield _InLog()
+
+
+class _Silent:
+    """Shows nothing; the others say only what they have to say."""
+
+    def registry_started(self, key: RegistryKey) -> None:
+        """Reading of a registry begins."""
+
+    def repositories_known(self, key: RegistryKey, count: int) -> None:
+        """Its repositories are listed."""
+
+    def repository_done(self, key: RegistryKey, repository: str, artifacts: int) -> None:
+        """A repository is read."""
+
+    def manifests_fetched(self, key: RegistryKey, count: int) -> None:
+        """So many more manifests were read."""
+
+    def registry_done(self, summary: RegistrySummary) -> None:
+        """The registry's snapshot is written."""
+
+
+class _InLog(_Silent):
+    """A line when a registry begins and when it ends."""
+
+    def registry_started(self, key: RegistryKey) -> None:
+        click.echo(f"{_name(key)}: reading", err=True)
+
+    def registry_done(self, summary: RegistrySummary) -> None:
+        click.echo(f"{_name(summary.key)}: {_outcome(summary)}", err=True)
+
+
+class _OnTerminal(_Silent):
+    """A bar per registry, which a line replaces when it is done."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[RegistryKey, TaskID] = {}
+        self._artifacts: dict[RegistryKey, int] = {}
+        self._manifests: dict[RegistryKey, int] = {}
+
+    def registry_started(self, key: RegistryKey) -> None:
+        self._tasks[key] = self._bars.add_task(_name(key), total=None, detail="")
+
+    def repositories_known(self, key: RegistryKey, count: int) -> None:
+        self._bars.update(self._tasks[key], total=count)
+
+    def repository_done(self, key: RegistryKey, repository: str, artifacts: int) -> None:  # noqa: ARG002
+        self._artifacts[key] = self._artifacts.get(key, 0) + artifacts
+        self._bars.update(self._tasks[key], advance=1, detail=self._detail(key))
+
+    def manifests_fetched(self, key: RegistryKey, count: int) -> None:
+        self._manifests[key] = self._manifests.get(key, 0) + count
+        self._bars.update(self._tasks[key], detail=self._detail(key))
+
+    def registry_done(self, summary: RegistrySummary) -> None:
+        task = self._tasks.pop(summary.key, None)
+        if task is not None:
+            self._bars.remove_task(task)
+        self._bars.console.print(f"{_name(summary.key)}: {_outcome(summary)}", markup=False, highlight=False)
+
+    def _detail(self, key: RegistryKey) -> str:
+        return f"{self._artifacts.get(key, 0):,} images, {self._manifests.get(key, 0):,} new manifests"
+
+
+def _name(key: RegistryKey) -> str:
+    return f"{key.account} {key.region}"
+
+
+def _outcome(summary: RegistrySummary) -> str:
+    if summary.snapshot is None:
+        return "; ".join(gap.detail for gap in summary.gaps) or summary.status
+    gaps = f", {len(summary.gaps)} gaps" if summary.gaps else ""
+    return (
+        f"snapshot {summary.snapshot} {summary.status}, {summary.repositories:,} repositories, "
+        f"{summary.artifacts:,} images, {summary.manifests_fetched:,} new manifests{gaps}"
+    )

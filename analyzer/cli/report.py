@@ -1,0 +1,117 @@
+"""`demurrage report`: a stored snapshot as HTML, JSON, CSV or at the terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from analyzer.cli.common import (
+    HELP,
+    WITH_GAPS,
+    Common,
+    Moment,
+    accept_gaps_option,
+    common,
+    global_options,
+    load_accepted_gaps,
+    load_price_book,
+    report_options,
+)
+
+if TYPE_CHECKING:
+    from analyzer.acceptance import AcceptedGap
+    from analyzer.pricing import PriceBook
+    from analyzer.store.engine import Database
+
+
+@click.command("report", context_settings=HELP)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    envvar="DEMURRAGE_OUTPUT_DIR",
+    show_envvar=True,
+    metavar="DIR",
+    help="Folder for report.html, report.json and the CSV tables. Without it only the answer is printed.",
+)
+@click.option(
+    "--run", type=click.IntRange(min=1), metavar="N", help="Show the registries as of run N.  [the last]"
+)
+@click.option(
+    "--at", type=Moment(), metavar="TIME", help="Count ages to this moment.  [that of the snapshot]"
+)
+@report_options
+@accept_gaps_option
+@global_options
+@click.pass_context
+def report_command(
+    context: click.Context,
+    output_dir: Path | None,
+    run: int | None,
+    at: datetime | None,
+    scope: str,
+    stale_days: int,
+    prices: Path | None,
+    accept_gaps: Path | None,
+) -> int:
+    """Report on a stored snapshot: what is stored, what it costs, what is waste.
+
+    Asks nothing of AWS. The same snapshot and options give the same bytes.
+    """
+    from analyzer.nightly import open_database
+
+    shared = common(context)
+    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    return write_answer(
+        shared,
+        open_database(shared.db_url),
+        output_dir,
+        prices=book,
+        scope=scope,
+        stale_days=stale_days,
+        accepted=accepted,
+        run=run,
+        at=at,
+    )
+
+
+def write_answer(
+    shared: Common,
+    database: Database,
+    output_dir: Path | None,
+    *,
+    prices: PriceBook,
+    scope: str,
+    stale_days: int,
+    accepted: tuple[AcceptedGap, ...],
+    run: int | None = None,
+    at: datetime | None = None,
+) -> int:
+    """Make the report, write its files, print its headline; gives the exit status."""
+    from analyzer.cli.tables import report_table
+    from analyzer.model.units import to_ms
+    from analyzer.nightly import ReportOptions, make_report
+    from reports import render_csvs, render_json, write_report
+
+    options = ReportOptions(
+        prices=prices,
+        scope=cast(Literal["auto", "repository", "registry"], scope),
+        stale_days=stale_days,
+        run=run,
+        at_ms=None if at is None else to_ms(at),
+        accepted=accepted,
+    )
+    report = make_report(database, options)
+    if output_dir is not None:
+        write_report(report, output_dir)
+    if shared.format == "json":
+        shared.write(render_json(report))
+    elif shared.format == "csv":
+        shared.write(render_csvs(report)["repositories.csv"])
+    else:
+        shared.write(report_table(report))
+    if output_dir is not None and not shared.quiet:
+        click.echo(f"The report is in {output_dir}: open {output_dir / 'report.html'}", err=True)
+    return WITH_GAPS if report.gaps else 0
