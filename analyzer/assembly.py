@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -229,19 +229,9 @@ def _cost(of: StorageRates, physical: int, archive: int) -> Money:
 
 
 def _freed_cost(of: StorageRates, row: Mapping[str, Any], trait: str, suffix: str) -> Money:
-    """What leaves the bill when the artifacts with ``trait`` leave: the cost before less after."""
-    physical, archive = row[f"physical_bytes{suffix}"], row[f"archive_bytes{suffix}"]
-    before = _cost(of, physical, archive)
-    after = _cost(
-        of,
-        physical - row[f"{trait}_freed_bytes{suffix}"],
-        archive - row[f"{trait}_freed_archive_bytes{suffix}"],
-    )
-    if before.amount is None or after.amount is None:
-        return Money(None, leaves_out=before.leaves_out)
-    with localcontext() as context:
-        context.prec = 150
-        return Money(before.amount - after.amount, leaves_out=before.leaves_out)
+    """What leaves the bill when the artifacts with ``trait`` leave."""
+    archive = row[f"{trait}_freed_archive_bytes{suffix}"]
+    return of.freed(standard_bytes=row[f"{trait}_freed_bytes{suffix}"] - archive, archive_bytes=archive)
 
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> Counts:

@@ -164,7 +164,7 @@ class StorageRates:
 
     def share(self, *, standard_bytes: int, archive_bytes: int) -> Fraction | None:
         """USD per month of those bytes, exact; None when any of them has no known price."""
-        usd, missing = self._priced(standard_bytes, archive_bytes)
+        usd, missing = self._priced(_not_negative(standard_bytes), _not_negative(archive_bytes))
         return None if missing else usd
 
     def cost(self, *, standard_bytes: int, archive_bytes: int) -> Money:
@@ -172,6 +172,16 @@ class StorageRates:
 
         Exact while one tier is in use. A blend of tiers need not end as a decimal: it is rounded
         at the hundred and fiftieth digit, and rows then add up to the region's cost to that digit.
+        """
+        return self.freed(
+            standard_bytes=_not_negative(standard_bytes), archive_bytes=_not_negative(archive_bytes)
+        )
+
+    def freed(self, *, standard_bytes: int, archive_bytes: int) -> Money:
+        """What leaves the bill when those bytes leave their classes, at today's blended rates.
+
+        Negative bytes are bytes that a class gains: a layer whose last active image leaves goes
+        over to the archive when an archived one still holds it.
         """
         usd, missing = self._priced(standard_bytes, archive_bytes)
         return Money(None if usd is None else _decimal(usd), leaves_out=missing)
@@ -182,7 +192,7 @@ class StorageRates:
             "standard": (standard_bytes, self.standard_usd_per_byte),
             "archive": (archive_bytes, self.archive_usd_per_byte),
         }
-        parts = {name: part for name, part in held.items() if _not_negative(part[0])}
+        parts = {name: part for name, part in held.items() if part[0]}
         known = [size_bytes * rate for size_bytes, rate in parts.values() if rate is not None]
         missing = sorted(name for name, (_, rate) in parts.items() if rate is None)
         return (

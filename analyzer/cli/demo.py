@@ -49,8 +49,10 @@ def demo_command(
     shared = common(context)
     book = load_price_book(prices)
     database = open_database(shared.db or _fresh_database(output_dir), create=True)
+    now = datetime.now(UTC)
+    last = now.replace(hour=2, minute=0, second=0, microsecond=0)
     # The last night is the one just past.
-    first = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) - timedelta(days=_NIGHTS)
+    first = last - timedelta(days=_NIGHTS - 1 if last <= now else _NIGHTS)
     with emulated_aws(first, seed) as aws:
         options = CollectOptions(
             regions=aws.regions,

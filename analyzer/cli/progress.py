@@ -111,7 +111,7 @@ def _name(key: RegistryKey) -> str:
 def _outcome(summary: RegistrySummary) -> str:
     if summary.snapshot is None:
         return "; ".join(gap.detail for gap in summary.gaps) or summary.status
-    gaps = f", {len(summary.gaps)} gaps" if summary.gaps else ""
+    gaps = f", gaps: {len(summary.gaps)}" if summary.gaps else ""
     return (
         f"snapshot {summary.snapshot} {summary.status}, {summary.repositories:,} repositories, "
         f"{summary.artifacts:,} images, {summary.manifests_fetched:,} new manifests{gaps}"

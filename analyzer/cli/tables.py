@@ -86,7 +86,7 @@ def collect_table(result: CollectResult) -> str:
 
 def gaps_text(gaps: Sequence[Gap], *, accepted: int = 0) -> str:
     """What was refused, a line each, the first few of them."""
-    lines = [f"\n{len(gaps):,} gaps: what they hide is in no figure above"] if gaps else []
+    lines = [f"\nGaps: {len(gaps):,}. What they hide is in no figure above"] if gaps else []
     for gap in gaps[:_GAPS]:
         place = "/".join(part for part in (gap.account, gap.region, gap.repository) if part)
         times = f" ({gap.count:,} times)" if gap.count > 1 else ""
@@ -94,7 +94,7 @@ def gaps_text(gaps: Sequence[Gap], *, accepted: int = 0) -> str:
     if len(gaps) > _GAPS:
         lines.append(f"  and {len(gaps) - _GAPS:,} more")
     if accepted:
-        lines.append(f"{accepted:,} further gaps are accepted")
+        lines.append(f"Accepted gaps: {accepted:,}")
     return "\n".join([*lines, ""]) if lines else ""
 
 

@@ -39,14 +39,17 @@ class Money:
         return cls(None, leaves_out=(reason,))
 
     def __add__(self, other: Money) -> Money:
-        """The sum of what is known; what is not is carried in ``leaves_out``."""
+        """The sum of what is known; what is not is carried in ``leaves_out``.
+
+        Nothing and an unknown amount are together unknown, and not nothing.
+        """
         if (self.currency, self.period) != (other.currency, other.period):
             raise ValueError(f"cannot add {other.currency}/{other.period} to {self.currency}/{self.period}")
         amounts = [m.amount for m in (self, other) if m.amount is not None]
         with localcontext() as context:
             # The default of 28 digits would round cents away from sums of many exact amounts.
             context.prec = 200
-            total = sum(amounts, Decimal(0)) if amounts else None
+            total = sum(amounts, Decimal(0)) if len(amounts) == 2 or any(amounts) else None
         return Money(
             total,
             self.currency,

@@ -108,7 +108,7 @@ def build_report(
 
 
 def _priced(size_bytes: int, region: str, unknown_region: str) -> Money:
-    if region == unknown_region:
+    if size_bytes and region == unknown_region:
         return Money.unknown(f"no storage price for {region}")
     return Money(Decimal(size_bytes) / GB * _PRICE)
 
