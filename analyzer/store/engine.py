@@ -168,8 +168,8 @@ def _sqlite(url: URL, busy_seconds: float, mounts: Path) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    # Python's own transaction control commits before DDL; with None it keeps out of the way and
-    # _begin_sqlite says BEGIN (SQLAlchemy documents this as the way to sound transactions).
+    # Python's own transaction control begins only before some statements (not DDL, not SELECT); with
+    # None it keeps out of the way, and _begin_sqlite says BEGIN (SQLAlchemy's documented way).
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (

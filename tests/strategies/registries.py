@@ -52,7 +52,7 @@ REGISTRIES = (
 )
 
 #: Names that share prefixes, and one that a careless statement would trip over.
-_REPOSITORIES = ("app", "team", "team/web", "teamwork/web", "hub/library/nginx", "'; --/%s:x")
+_REPOSITORIES = ("team/web", "teamwork/web", "app", "hub/library/nginx", "team", "'; --/%s:x")
 _CREATED = (0, 1_700_000_000_000)
 _ARTIFACTS = (*(sha256(f"artifact {n}") for n in range(5)), sha512("artifact"))
 _BLOBS = (*(sha256(f"blob {n}") for n in range(4)), sha512("blob"), _ARTIFACTS[0])
@@ -77,9 +77,9 @@ _REPOSITORY_SETTINGS: dict[str, tuple[str, ...]] = {
 _REGISTRY_SETTINGS: dict[str, tuple[str, ...]] = {
     "blob_mounting": ('"ENABLED"', '"DISABLED"', ABSENT),
     "pull_through_cache_rules": (
+        '[{"ecrRepositoryPrefix":"team"}]',
         ABSENT,
         "[]",
-        '[{"ecrRepositoryPrefix":"team"}]',
         '[{"ecrRepositoryPrefix":"ROOT"},{"ecrRepositoryPrefix":"hub/library"}]',
     ),
 }

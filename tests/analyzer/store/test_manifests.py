@@ -1,0 +1,198 @@
+"""Manifests come back as they were stored, whatever they say; sizes never change once known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, insert, select
+
+from analyzer.model.records import BlobReference, Child, Kind, Manifest
+from analyzer.store import tables
+from analyzer.store.engine import Database
+from analyzer.store.interning import split_digest
+from analyzer.store.manifests import load_manifests
+from analyzer.store.writer import Store
+from tests.strategies.registries import sha256, sha512
+from tests.support.databases import Provider
+
+_POOL = (*(sha256(f"{n}") for n in range(5)), sha512("0"), sha512("1"))
+#: Sizes of blobs by their place in the pool: drawn manifests agree on them.
+_SIZES = dict(zip(_POOL, (0, 1, 2**31, 2**32, 2**63 - 1, 7, 8), strict=True))
+_DIGESTS = st.sampled_from(_POOL)
+# Text as the collector lets it through: no NUL and no lone surrogate, all else.
+_TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
+_LAYERS = st.builds(
+    lambda digest, media_type, foreign: BlobReference(digest, _SIZES[digest], media_type, foreign),
+    _DIGESTS,
+    _TEXTS,
+    st.booleans(),
+)
+_MANIFESTS = st.lists(
+    st.builds(
+        Manifest,
+        _DIGESTS,
+        st.sampled_from(Kind),
+        _TEXTS,
+        st.integers(0, 4 * 2**20),
+        st.lists(_LAYERS, max_size=5).map(tuple),
+        st.lists(st.builds(Child, _DIGESTS, st.none() | _TEXTS), max_size=3).map(tuple),
+        st.none() | _TEXTS,
+        st.none() | _DIGESTS,
+        st.dictionaries(_TEXTS, _TEXTS, max_size=2),
+    ),
+    unique_by=lambda manifest: manifest.digest,
+)
+
+
+def _store(database: Database) -> Store:
+    return Store(database, lambda: 0)
+
+
+def _image(name: str, *blobs: tuple[str, int]) -> Manifest:
+    layers = tuple(BlobReference(sha256(blob), size, "layer") for blob, size in blobs)
+    return Manifest(sha256(name), Kind.IMAGE, "image", 100, layers)
+
+
+@settings(
+    max_examples=max(1, settings().max_examples // 2),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(manifests=_MANIFESTS)
+def test_manifests_come_back_as_they_were_stored(sqlite: Provider, manifests: list[Manifest]) -> None:
+    database = sqlite.clean()
+    assert _store(database).add_manifests(manifests) == []
+    assert load_manifests(database, _POOL) == {manifest.digest: manifest for manifest in manifests}
+    some = {manifest.digest: manifest for manifest in manifests[:2]}
+    assert load_manifests(database, some.keys()) == some
+
+
+def test_every_kind_of_reference_comes_back(database: Database) -> None:
+    layer = BlobReference(sha256("layer"), 2**40, "layer/'%s;:x")
+    manifests = [
+        Manifest(
+            sha256("image"),
+            Kind.IMAGE,
+            "application/vnd.oci.image.manifest.v1+json",
+            700,
+            (
+                BlobReference(sha512("config"), 5, "config"),
+                layer,
+                BlobReference(sha256("base"), 9, "layer/'%s;:x", foreign=True),
+                layer,
+                # The same blob once more, under another type and as a foreign one.
+                layer._replace(media_type="other", foreign=True),
+            ),
+            subject_digest=sha512("subject"),
+            artifact_type="application/spdx+json",
+            annotations={"org.opencontainers.image.title": 'ü "quoted"\n', "": ""},
+        ),
+        Manifest(
+            sha512("index"),
+            Kind.INDEX,
+            "application/vnd.oci.image.index.v1+json",
+            300,
+            children=(
+                Child(sha256("image"), "linux/amd64"),
+                Child(sha512("never stored"), "linux/arm/v7"),
+                Child(sha256("image"), None),
+            ),
+        ),
+        Manifest(sha256("odd"), Kind.UNKNOWN, "text/x", 0),
+        Manifest(sha256("bad"), Kind.UNREADABLE, "", 1),
+    ]
+    store = _store(database)
+    assert store.add_manifests(manifests) == []
+    assert load_manifests(database, [m.digest for m in manifests]) == {m.digest: m for m in manifests}
+
+
+def test_unknown_manifests_are_those_never_stored(database: Database) -> None:
+    store = _store(database)
+    manifest = replace(_image("a", ("layer", 1)), subject_digest=sha512("a"))
+    asked = {sha256("a"), sha512("a"), sha256("layer"), sha256("b")}
+    assert store.unknown_manifests(asked) == asked
+    assert store.unknown_manifests([]) == set()
+    store.add_manifests([manifest])
+    # That a digest is known (as a layer, a subject) says nothing of its manifest.
+    assert store.unknown_manifests(asked) == asked - {sha256("a")}
+    assert load_manifests(database, asked) == {sha256("a"): manifest}
+    assert load_manifests(database, []) == {}
+
+
+def test_more_digests_than_fit_one_statement(database: Database) -> None:
+    store = _store(database)
+    manifests = [_image(f"m{n}", (f"l{n}", n), ("base", 5)) for n in range(1100)]
+    assert store.add_manifests(manifests) == []
+    digests = [manifest.digest for manifest in manifests]
+    assert store.unknown_manifests([*digests, sha256("other")]) == {sha256("other")}
+    assert load_manifests(database, digests) == {manifest.digest: manifest for manifest in manifests}
+
+
+def test_manifest_stored_again_is_left_alone(database: Database) -> None:
+    manifest = _image("a", ("layer", 1))
+    for _ in range(2):
+        assert _store(database).add_manifests([manifest]) == []
+    assert _store(database).add_manifests([]) == []
+    assert load_manifests(database, [manifest.digest]) == {manifest.digest: manifest}
+
+
+def test_blob_keeps_its_first_size_and_every_contradiction_is_told_once(database: Database) -> None:
+    store = _store(database)
+    store.add_manifests([_image("a", ("layer", 3))])
+    told = store.add_manifests(
+        [
+            _image("b", ("layer", 3), ("new", 1)),
+            _image("c", ("layer", 4), ("layer", 4), ("new", 2)),
+            _image("d", ("layer", 3), ("new", 1)),
+        ]
+    )
+    assert told == [
+        f"{sha256('c')} gives blob {sha256('layer')} 4 bytes, an earlier manifest gave 3",
+        f"{sha256('c')} gives blob {sha256('new')} 2 bytes, an earlier manifest gave 1",
+    ]
+    sizes = [blob.size_bytes for blob in load_manifests(database, [sha256("c")])[sha256("c")].blobs]
+    assert sizes == [3, 3, 1]
+
+
+def test_later_first_size_in_one_batch_counts_in_the_order_given(database: Database) -> None:
+    told = _store(database).add_manifests([_image("b", ("layer", 2)), _image("a", ("layer", 1))])
+    assert told == [f"{sha256('a')} gives blob {sha256('layer')} 1 bytes, an earlier manifest gave 2"]
+
+
+@pytest.mark.parametrize(("name", "taken"), [("media_type", 2**15 - 1), ("platform", 2**16 - 1)])
+def test_names_beyond_what_fits_the_packed_codes_are_left_out(
+    database: Database, name: str, taken: int
+) -> None:
+    # All codes but one are used up, as somebody who may push could do in a night.
+    with database.write() as connection:
+        connection.execute(insert(tables.metadata.tables[name]).values(id=taken - 1, name="taken"))
+        if not database.is_sqlite:
+            connection.execute(select(func.setval(f"{name}_id_seq", taken - 1)))
+    image = Manifest(
+        sha256("i"),
+        Kind.IMAGE,
+        "taken",
+        1,
+        (BlobReference(sha256("a"), 1, "a"), BlobReference(sha256("b"), 2, "b", foreign=True)),
+    )
+    index = Manifest(
+        sha256("x"), Kind.INDEX, "taken", 1, children=(Child(sha256("i"), "p"), Child(sha256("i"), "q"))
+    )
+    assert _store(database).add_manifests([image, index]) == []
+    if name == "media_type":
+        image = replace(image, blobs=(image.blobs[0], image.blobs[1]._replace(media_type="")))
+    else:
+        index = replace(index, children=(index.children[0], index.children[1]._replace(platform=None)))
+    found = load_manifests(database, [sha256("i"), sha256("x")])
+    assert found == {sha256("i"): image, sha256("x"): index}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sha256", "sha256:", ":00", "sha256:0", "sha256:xy", "sha256:AB", "sha256:a b", "sha256: ab"]
+)
+def test_what_is_no_digest_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a digest|fromhex"):
+        split_digest(text)
