@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 UV ?= $(or $(wildcard $(BIN)/uv),uv)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+	--generate-hashes --no-annotate --no-header
 
 .DELETE_ON_ERROR:
 .PHONY: demo test check package-check bench lock clean

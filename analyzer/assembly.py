@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.model.frames import NEVER_PULLED, NO_TIME, Bools, Frames, Int32, Int64
-from analyzer.model.records import Gap, ImageStatus
+from analyzer.model.records import Gap, ImageStatus, ReadStatus
 from analyzer.model.results import (
     AgeBucket,
     Counts,
@@ -23,11 +23,13 @@ from analyzer.model.results import (
     ScopedMoney,
     Totals,
 )
-from analyzer.model.units import Money, add_up, from_ms
+from analyzer.model.units import Money, Scope, add_up, from_ms
 from analyzer.pricing import PriceBook, StorageRates, price_rows, rates
 from analyzer.storage import COUNTS, Storage
 
-_SCOPES = ("repository", "registry")
+_SCOPES: tuple[Scope, ...] = ("repository", "registry")
+
+_POSSIBLY_REACHED = "images that may belong to an index that could not be read"
 
 ScopeChoice = Literal["auto", "repository", "registry"]
 
@@ -70,7 +72,7 @@ def assemble_report(
         run=question.run,
         taken_from=from_ms(int(taken.min())),
         taken_to=from_ms(int(taken.max())),
-        totals=pricing.totals(registries),
+        totals=pricing.totals(registries, question.scope),
         registries=tuple(registries),
         repositories=tuple(sorted(repositories, key=_dearest_first)),
         shared_cost=pricing.shared_cost(),
@@ -94,6 +96,8 @@ class _Pricing:
         # Plain Python numbers, so that sums of bytes stay exact whatever their size.
         self._repositories = _records(pd.concat([frames.repositories, storage.repositories], axis=1))
         self._registries = _records(pd.concat([frames.registries, storage.registries], axis=1))
+        self._unknown_of = [_unknown_in(row) for row in self._repositories]
+        self._unknown_of_registry = self._unknown_by_registry()
         # A tier counts all the bytes of a region together. That consolidated billing pools them over
         # accounts is likely and not known (pricing notes: "per region, per account or pooled").
         self._rates = {
@@ -115,7 +119,8 @@ class _Pricing:
         row = self._repositories[position]
         registry = self._registries[row["registry"]]
         of_repository, of_registry = (self._rates[registry["region"], scope] for scope in _SCOPES)
-        unique = row["unique_bytes"]
+        unique, unknown = row["unique_bytes"], self._unknown_of[position]
+        cached = bool(row["pull_through_cache"]) if row["pull_through_cache_known"] else None
         return RepositoryRow(
             account=registry["account"],
             region=registry["region"],
@@ -132,24 +137,26 @@ class _Pricing:
             orphaned_freed_bytes=row["orphaned_freed_bytes"],
             stale_freed_bytes=row["stale_freed_bytes"],
             cost=ScopedMoney(
-                repository=_cost(of_repository, row["physical_bytes"], row["archive_bytes"]),
-                registry=_cost(of_registry, unique, row["unique_archive_bytes"]),
+                repository=unknown.beside(_cost(of_repository, row["physical_bytes"], row["archive_bytes"])),
+                registry=unknown.beside(_cost(of_registry, unique, row["unique_archive_bytes"])),
             ),
-            orphaned_cost=_freed_cost(of_repository, row, "orphaned", ""),
+            orphaned_cost=unknown.beside_freed(_freed_cost(of_repository, row, "orphaned", ""), "orphaned"),
             has_lifecycle_policy=(
                 row["lifecycle_policy_text"] is not None if row["lifecycle_policy_known"] else None
             ),
-            pull_through_cache=bool(row["pull_through_cache"]),
+            pull_through_cache=cached,
         )
 
     def registry(self, position: int) -> RegistryRow:
-        row = self._registries[position]
+        row, unknown = self._registries[position], self._unknown_of_registry[position]
         cost = ScopedMoney(
             **{
-                scope: _cost(
-                    self._rates[row["region"], scope],
-                    row[f"physical_bytes_{scope}"],
-                    row[f"archive_bytes_{scope}"],
+                scope: unknown.beside(
+                    _cost(
+                        self._rates[row["region"], scope],
+                        row[f"physical_bytes_{scope}"],
+                        row[f"archive_bytes_{scope}"],
+                    )
                 )
                 for scope in _SCOPES
             }
@@ -159,6 +166,7 @@ class _Pricing:
             account=row["account"],
             region=row["region"],
             snapshot=row["snapshot"],
+            run=row["run"],
             taken_at=from_ms(row["taken_at_ms"]),
             status=row["status"],
             blob_mounting=row["blob_mounting"],
@@ -180,8 +188,9 @@ class _Pricing:
             for row in self._registries
         )
 
-    def totals(self, registries: Sequence[RegistryRow]) -> Totals:
+    def totals(self, registries: Sequence[RegistryRow], scope: ScopeChoice) -> Totals:
         rows = self._registries
+        low = {_low_end(row, scope) for row in registries}
         return Totals(
             repositories=len(self._repositories),
             registries=len(rows),
@@ -198,6 +207,8 @@ class _Pricing:
             ),
             cost_low=add_up(row.cost_low for row in registries),
             cost_high=add_up(row.cost_high for row in registries),
+            cost_low_scope=low.pop() if len(low) == 1 else "mixed",
+            cost_high_scope=_high_end(scope),
             orphaned_cost=self._freed("orphaned"),
             stale_cost=self._freed("stale"),
             reported_size_bytes=sum(row["reported_size_bytes"] for row in rows),
@@ -207,12 +218,70 @@ class _Pricing:
         return ScopedMoney(
             **{
                 scope: add_up(
-                    _freed_cost(self._rates[row["region"], scope], row, trait, f"_{scope}")
-                    for row in self._registries
+                    self._unknown_of_registry[position].beside_freed(
+                        _freed_cost(self._rates[row["region"], scope], row, trait, f"_{scope}"), trait
+                    )
+                    for position, row in enumerate(self._registries)
                 )
                 for scope in _SCOPES
             }
         )
+
+    def _unknown_by_registry(self) -> list[_Unknown]:
+        """What is unknown of each registry: what is of its repositories, and those never listed."""
+        of_repositories: list[list[_Unknown]] = [[] for _ in self._registries]
+        for row, unknown in zip(self._repositories, self._unknown_of, strict=True):
+            of_repositories[row["registry"]].append(unknown)
+        found = []
+        for row, parts in zip(self._registries, of_repositories, strict=True):
+            reasons = {reason for unknown in parts for reason in unknown.reasons}
+            if row["status"] == ReadStatus.PARTIAL or (row["status"] != ReadStatus.COMPLETE and not parts):
+                reasons.add("repositories that were never listed")
+            found.append(
+                _Unknown(
+                    tuple(sorted(reasons)),
+                    possibly_reached=any(unknown.possibly_reached for unknown in parts),
+                    nothing_known=bool(reasons) and not row["physical_bytes_repository"],
+                )
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """What the bytes of a repository or registry leave out."""
+
+    reasons: tuple[str, ...]
+    #: There are images of which nobody knows whether a tag reaches them.
+    possibly_reached: bool
+    #: Not one byte of it is known, so that zero would be a guess.
+    nothing_known: bool
+
+    def beside(self, money: Money) -> Money:
+        """``money`` for the bytes that are known, saying what it leaves out."""
+        if not self.reasons:
+            return money
+        leaves_out = tuple(sorted({*money.leaves_out, *self.reasons}))
+        return replace(money, amount=None if self.nothing_known else money.amount, leaves_out=leaves_out)
+
+    def beside_freed(self, money: Money, trait: str) -> Money:
+        """The same for what leaves with the images that have ``trait``."""
+        if trait != "orphaned" or not self.possibly_reached:
+            return self.beside(money)
+        return replace(self, reasons=(*self.reasons, _POSSIBLY_REACHED)).beside(money)
+
+
+def _unknown_in(row: Mapping[str, Any]) -> _Unknown:
+    reasons = []
+    if row["unknown"]:
+        reasons.append("artifacts of unknown size")
+    if row["complete_at_ms"] == NO_TIME:
+        reasons.append("images that were never listed")
+    return _Unknown(
+        tuple(reasons),
+        possibly_reached=row["possibly_reached_images"] > 0,
+        nothing_known=bool(reasons) and not row["physical_bytes"],
+    )
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -249,11 +318,18 @@ def _with_ends(row: RegistryRow, scope: ScopeChoice) -> RegistryRow:
     pays for its own; where it is or was on, the truth lies between the ends, since the setting is
     not retroactive and switching it off keeps what is mounted.
     """
+    by_scope = {"repository": row.cost.repository, "registry": row.cost.registry}
+    return replace(row, cost_low=by_scope[_low_end(row, scope)], cost_high=by_scope[_high_end(scope)])
+
+
+def _low_end(row: RegistryRow, scope: ScopeChoice) -> Scope:
     if scope == "auto":
-        low = row.cost.registry if row.blob_mounting_ever else row.cost.repository
-        return replace(row, cost_low=low, cost_high=row.cost.repository)
-    chosen = row.cost.registry if scope == "registry" else row.cost.repository
-    return replace(row, cost_low=chosen, cost_high=chosen)
+        return "registry" if row.blob_mounting_ever else "repository"
+    return scope
+
+
+def _high_end(scope: ScopeChoice) -> Scope:
+    return "repository" if scope == "auto" else scope
 
 
 def _dearest_first(row: RepositoryRow) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.model.frames import NO_MANIFEST, Bools, Frames, Int32, Int64, UInt32
+from analyzer.model.frames import NO_MANIFEST, Bools, Frames, Int32, Int64, Listed, UInt32
 from analyzer.model.records import Kind
 
 #: Codes of ``Families.kind``, in the words of the vocabulary.
@@ -30,6 +30,9 @@ class Families:
     child: Int64
     #: Position of the subject where it is present, else -1; any kind may have one.
     subject: Int64
+    #: Its manifest is not known, and it may be an index: whatever is in its repository may be a
+    #: child of it.
+    opaque: Bools
 
     def reachable(self, roots: Bools) -> Bools:
         """True for roots, children of reachable indexes and artifacts with a reachable subject."""
@@ -41,6 +44,11 @@ class Families:
             reached[with_subject[reached[self.subject[with_subject]]]] = True
             if np.count_nonzero(reached) == before:
                 return reached
+
+    def possibly_reached(self, reached: Bools, repository: Int32) -> Bools:
+        """True for what is not ``reached`` but may be, through something reached that is opaque."""
+        doubtful = np.unique(repository[reached & self.opaque])
+        return ~reached & np.isin(repository, doubtful)
 
     def latest_of_ancestors(self, moments: Int64) -> Int64:
         """For each artifact the greatest of its own moment and those of all indexes above it."""
@@ -84,20 +92,22 @@ def find_families(frames: Frames) -> Families:
     kind[read & (manifest_kind == Kind.IMAGE)] = IMAGE
     kind[(kind == IMAGE) & (subject_id != 0)] = REFERRER
     kind[read & (manifest_kind == Kind.INDEX)] = INDEX
+    kind[~read & (artifacts.listed == Listed.INDEX)] = INDEX
+    opaque = (artifacts.listed != Listed.IMAGE) & (~read | (kind == UNKNOWN))
 
     keys = _keys(artifacts.repository, artifacts.digest_id)
     subject = np.full(len(read), -1)
     with_subject = np.flatnonzero(subject_id)
     subject[with_subject] = _find(keys, _keys(artifacts.repository[with_subject], subject_id[with_subject]))
 
-    indexes = np.flatnonzero(kind == INDEX)
+    indexes = np.flatnonzero(read & (kind == INDEX))
     starts = manifests.child_offsets[artifacts.manifest[indexes]]
     lengths = manifests.child_offsets[artifacts.manifest[indexes] + 1] - starts
     parent = np.repeat(indexes, lengths)
     child_id = manifests.children[spans(starts, lengths)]
     child = _find(keys, _keys(artifacts.repository[parent], child_id))
     present = child >= 0
-    return Families(kind, parent[present], child[present], subject)
+    return Families(kind, parent[present], child[present], subject, opaque)
 
 
 def _far_along(step: Int64) -> Int64:

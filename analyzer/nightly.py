@@ -5,26 +5,27 @@ Below the command line and the service, which own clock, environment, files and 
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analyzer.acceptance import AcceptedGap, split_gaps
 from analyzer.assembly import Question, ScopeChoice, assemble_report
-from analyzer.collect import CollectOptions, CollectResult, Progress, RegistrySummary, collect
+from analyzer.collect import CollectOptions, CollectResult, Progress, collect
 from analyzer.errors import InputError
 from analyzer.model.frames import NO_MANIFEST, Frames
-from analyzer.model.records import Gap, Kind
+from analyzer.model.records import Gap, Kind, RegistryKey
 from analyzer.model.results import Report
 from analyzer.pricing import PriceBook
 from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames
-from analyzer.store.gaps import record_gaps
+from analyzer.store.manifests import SizeConflict, load_size_conflicts
 from analyzer.store.names import load_digests, load_tags
 from analyzer.store.schema import require_current_schema, schema_status, upgrade_schema
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, snapshots_of_run
@@ -78,6 +79,9 @@ def open_database(url: str, *, create: bool = False) -> Database:
     if create and schema_status(database).empty:
         upgrade_schema(database)
     require_current_schema(database)
+    if create:
+        # A copy made by SQL need not have kept it.
+        database.use_wal()
     return database
 
 
@@ -90,35 +94,53 @@ def collect_snapshots(
     clock: Callable[[], float] = time.time,
 ) -> CollectResult:
     """One snapshot of each registry, with the aggregates it comes to recorded as facts."""
+    # The frames of a large registry are gigabytes: one at a time.
+    turn = threading.Lock()
+
+    def after_snapshot(key: RegistryKey, run: int, _: int) -> list[Gap]:
+        with turn:
+            with database.read() as connection:
+                (snapshot,) = (found for found in snapshots_of_run(connection, run) if found.key == key)
+                frames = load_frames(connection, [snapshot])
+                conflicts = load_size_conflicts(connection)
+            _write_facts(database, snapshot, frames)
+            return standing_gaps(frames, conflicts)
+
     store = Store(database, lambda: round(clock() * 1000))
-    result = collect(store, session, options, clock=clock, progress=progress)
-    registries = tuple(_completed(database, result.run, registry) for registry in result.registries)
-    status = "gaps" if any(registry.gaps for registry in registries) else "complete"
-    if status != result.status:
-        store.finish_run(result.run, round(clock() * 1000), status)
-    return replace(result, registries=registries, status=status)
+    return collect(store, session, options, clock=clock, progress=progress, after_snapshot=after_snapshot)
 
 
-def _completed(database: Database, run: int, registry: RegistrySummary) -> RegistrySummary:
-    """``registry`` with what only the stored snapshot shows, which is recorded too."""
-    if registry.snapshot is None:
-        record_gaps(database, run, registry.key, registry.gaps)
-        return registry
-    with database.read() as connection:
-        (snapshot,) = (s for s in snapshots_of_run(connection, run) if s.key == registry.key)
-        frames = load_frames(connection, [snapshot])
-    _write_facts(database, snapshot, frames)
-    gaps = unreadable_manifests(frames)
-    record_gaps(database, run, registry.key, gaps)
-    return replace(registry, gaps=tuple(sorted((*registry.gaps, *gaps))))
+def standing_gaps(frames: Frames, conflicts: Iterable[SizeConflict]) -> list[Gap]:
+    """A gap per repository of ``frames`` and fault, for manifests that say less than they should.
 
-
-def unreadable_manifests(frames: Frames) -> list[Gap]:
-    """A gap per repository of ``frames`` and fault, for manifests that were read in vain.
-
-    They are stored, so that they are never fetched again; that nothing is known of the bytes of
-    these images has to be said every night all the same.
+    They are stored, and never fetched again; that they leave something unknown has to be said every
+    night all the same. So these gaps are found in what is stored whenever it is shown, and are not
+    recorded. ``conflicts`` may be about other manifests too.
     """
+    return sorted((*_unreadable_manifests(frames), *_size_conflicts(frames, conflicts)))
+
+
+def _size_conflicts(frames: Frames, conflicts: Iterable[SizeConflict]) -> list[Gap]:
+    first: dict[int, SizeConflict] = {}
+    for conflict in sorted(conflicts):
+        first.setdefault(conflict.manifest_id, conflict)
+    artifacts = frames.artifacts
+    found: dict[int, list[SizeConflict]] = {}
+    for position in np.flatnonzero(np.isin(artifacts.digest_id, list(first))).tolist():
+        conflict = first[int(artifacts.digest_id[position])]
+        found.setdefault(int(artifacts.repository[position]), []).append(conflict)
+    gaps = []
+    for position, of_repository in found.items():
+        example, count = min(of_repository), len(of_repository)
+        detail = (
+            f"{count} manifests contradict others on the size of a blob: {example.manifest} gives "
+            f"{example.blob} {example.size_bytes} bytes; {example.counted_bytes} are counted"
+        )
+        gaps.append(_gap(frames, position, "SizeConflict", detail, count))
+    return gaps
+
+
+def _unreadable_manifests(frames: Frames) -> list[Gap]:
     artifacts = frames.artifacts
     read = np.flatnonzero(artifacts.manifest != NO_MANIFEST)
     kinds = frames.manifests.kind[artifacts.manifest[read]]
@@ -129,13 +151,18 @@ def unreadable_manifests(frames: Frames) -> list[Gap]:
     ):
         counts = np.bincount(artifacts.repository[read[kinds == kind]], minlength=len(frames.repositories))
         for position in np.flatnonzero(counts).tolist():
-            repository = frames.repositories.iloc[position]
-            registry = frames.registries.iloc[repository["registry"]]
-            count, name = int(counts[position]), str(repository["repository"])
+            count = int(counts[position])
             detail = f"{count} manifests {what}: the sizes of these images are unknown"
-            call = "ecr:BatchGetImage"
-            gaps.append(Gap(registry["account"], registry["region"], name, call, reason, detail, count))
+            gaps.append(_gap(frames, position, reason, detail, count))
     return gaps
+
+
+def _gap(frames: Frames, position: int, reason: str, detail: str, count: int) -> Gap:
+    """A gap about manifests of the repository at ``position``."""
+    repository = frames.repositories.iloc[position]
+    registry = frames.registries.iloc[repository["registry"]]
+    name = str(repository["repository"])
+    return Gap(registry["account"], registry["region"], name, "ecr:BatchGetImage", reason, detail, count)
 
 
 def make_report(database: Database, options: ReportOptions) -> Report:
@@ -152,7 +179,9 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         frames = load_frames(connection, snapshots)
         digests = load_digests(connection, frames)
         tags = load_tags(connection, frames, snapshots)
-        gaps = load_gaps(connection, snapshots, run)
+        recorded = load_gaps(connection, snapshots, run)
+        conflicts = load_size_conflicts(connection)
+    gaps = sorted((*recorded, *standing_gaps(frames, conflicts)))
     newest = max(snapshot.taken_at_ms for snapshot in snapshots)
     at_ms = newest if options.at_ms is None else options.at_ms
     open_gaps, accepted = split_gaps(gaps, options.accepted)

@@ -154,7 +154,7 @@ class StorageRates:
 
     Blending is ours: a bill says how much of a region's archive fell into the upper tier, never
     whose bytes those were. Every byte of a class therefore bears the same part of both, so that
-    the shares of all repositories are exactly the cost of the region.
+    the parts of all repositories are exactly the cost of the region.
     """
 
     region: str
@@ -162,13 +162,8 @@ class StorageRates:
     standard_usd_per_byte: Fraction | None
     archive_usd_per_byte: Fraction | None
 
-    def share(self, *, standard_bytes: int, archive_bytes: int) -> Fraction | None:
-        """USD per month of those bytes, exact; None when any of them has no known price."""
-        usd, missing = self._priced(_not_negative(standard_bytes), _not_negative(archive_bytes))
-        return None if missing else usd
-
     def cost(self, *, standard_bytes: int, archive_bytes: int) -> Money:
-        """The same as money; bytes without a known price are named in ``leaves_out``.
+        """USD per month of those bytes; bytes without a known price are named in ``leaves_out``.
 
         Exact while one tier is in use. A blend of tiers need not end as a decimal: it is rounded
         at the hundred and fiftieth digit, and rows then add up to the region's cost to that digit.

@@ -55,6 +55,7 @@ COUNTS = (
     "unknown",
     "untagged_images",
     "orphaned_images",
+    "possibly_reached_images",
     "stale_images",
     "never_pulled_images",
     "archived_images",
@@ -133,7 +134,10 @@ def analyze(frames: Frames, *, now_ms: int, stale_days: int) -> Storage:
     artifacts = frames.artifacts
     families = find_families(frames)
     principal = families.principals()
-    orphaned = ~families.reachable(artifacts.tags > 0)
+    reached = families.reachable(artifacts.tags > 0)
+    # What a tag may reach through an index that nobody could read is not called waste.
+    possibly_reached = families.possibly_reached(reached, artifacts.repository)
+    orphaned = ~reached & ~possibly_reached
     stale = _stale(frames, families, now_ms, stale_days)[principal]
     untagged = artifacts.tags[principal] == 0
     archived = np.isin(artifacts.image_status, (ImageStatus.ARCHIVED, ImageStatus.ACTIVATING))
@@ -176,15 +180,16 @@ def analyze(frames: Frames, *, now_ms: int, stale_days: int) -> Storage:
                 families.kind == UNKNOWN,
                 is_image & (artifacts.tags == 0),
                 is_image & orphaned,
+                is_image & possibly_reached,
                 is_image & stale,
                 is_image & (artifacts.pulled_day == NEVER_PULLED),
-                is_image & archived,
+                (is_image | (families.kind == UNKNOWN)) & archived,
             ),
             strict=True,
         )
     )
-    holds = is_image | (families.kind == REFERRER)
-    reported = np.where(holds & (artifacts.reported_size_bytes != NO_SIZE), artifacts.reported_size_bytes, 0)
+    sized = (families.kind != INDEX) & (artifacts.reported_size_bytes != NO_SIZE)
+    reported = np.where(sized, artifacts.reported_size_bytes, 0)
     owner = artifacts.repository
     columns = {
         name: _sum_by_owner(owner, mask.astype(np.int64), repository_count) for name, mask in counted.items()

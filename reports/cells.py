@@ -13,15 +13,13 @@ from typing import Final, Literal
 
 from analyzer.model.units import Money
 from reports.figures import NOT_APPLICABLE, UNKNOWN, column_number, count, exact_size
-from reports.rounding import CENT_DECIMALS, EXACT_DECIMALS, amount_text, apportion_gb, rounded
+from reports.missing import WHOLE, Missing, united
+from reports.rounding import CENT_DECIMALS, EXACT_DECIMALS, amount_text, rounded
 
 #: Rows of a table before the rest becomes one row.
 MOST_ROWS: Final = 200
 
 Tone = Literal["", "muted", "warn"]
-
-#: Said wherever a cell stands for something that a run could not read at all.
-_UNREAD: Final = "nothing of it has been read yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,44 +124,45 @@ def text_column(
 
 
 def count_column(
-    column: Column, values: Sequence[int], total: int, unread: frozenset[int] = frozenset()
+    column: Column, values: Sequence[int], total: int, missing: Sequence[Missing], of_total: Missing
 ) -> Filled:
-    """A column of counts; the rows at the positions ``unread`` show that nothing is known of them."""
-    cells = [
-        _unread_cell() if n in unread else Cell(text=count(value), value=str(value))
-        for n, value in enumerate(values)
-    ]
+    """A column of counts; ``missing`` is what each row's leaves out, ``of_total`` what the total's does."""
+    rest = sum(values[MOST_ROWS:])
     return Filled(
         column=column,
-        cells=tuple(cells),
-        other=Cell(text=count(sum(values[MOST_ROWS:]))),
+        cells=tuple(count_cell(value, of) for value, of in zip(values, missing, strict=True)),
+        other=count_cell(rest, united(missing[MOST_ROWS:], known=rest)),
         shared=DASH,
-        total=Cell(text=count(total)),
+        total=count_cell(total, of_total),
     )
 
 
 def gb_column(
     column: Column,
     values: Sequence[int],
-    shared: int,
+    shown: Sequence[Decimal],
+    shared: tuple[int, Decimal],
     total: int,
     decimals: int,
-    unread: frozenset[int] = frozenset(),
-    most: Sequence[Decimal] | None = None,
+    missing: Sequence[Missing],
+    of_total: Missing,
 ) -> Filled:
-    """A column of bytes as GB; ``most`` bounds what the rows show, as in ``rounding.apportion``."""
-    *shown, shared_shown = apportion_gb([*values, shared], total, decimals, most)
-    cells = [
-        _unread_cell() if n in unread else gb_cell(value, gb, decimals)
-        for n, (value, gb) in enumerate(zip(values, shown, strict=True))
-    ]
-    rest, whole = sum(shown[MOST_ROWS:], Decimal(0)), sum(shown, shared_shown)
+    """A column of bytes as GB.
+
+    ``shown`` are the ``values`` as GB, rounded together; ``shared`` is that row's figure, exact and
+    rounded. ``missing`` is what each row leaves out, ``of_total`` what the total does.
+    """
+    rest = sum(values[MOST_ROWS:])
     return Filled(
         column=column,
-        cells=tuple(cells),
-        other=gb_cell(sum(values[MOST_ROWS:]), rest, decimals),
-        shared=gb_cell(shared, shared_shown, decimals) if shared else DASH,
-        total=gb_cell(total, whole, decimals),
+        cells=tuple(
+            gb_cell(value, gb, decimals, of) for value, gb, of in zip(values, shown, missing, strict=True)
+        ),
+        other=gb_cell(
+            rest, sum(shown[MOST_ROWS:], Decimal(0)), decimals, united(missing[MOST_ROWS:], known=rest)
+        ),
+        shared=gb_cell(*shared, decimals) if shared[0] else DASH,
+        total=gb_cell(total, sum(shown, shared[1]), decimals, of_total),
     )
 
 
@@ -173,7 +172,6 @@ def money_column(
     shown: Sequence[Decimal | None],
     shared: tuple[Money, Decimal | None] | None,
     total: Money,
-    unread: frozenset[int] = frozenset(),
     *,
     warn: bool = False,
 ) -> Filled:
@@ -182,12 +180,6 @@ def money_column(
     ``shown`` are the ``amounts`` rounded together; ``shared`` is that row's amount, exact and rounded.
     """
     tone: Tone = "warn" if warn else ""
-    cells = [
-        Cell(text=UNKNOWN, hint=_UNREAD, tone="muted")
-        if n in unread
-        else money_cell(money, cents, tone if money.amount else "")
-        for n, (money, cents) in enumerate(zip(amounts, shown, strict=True))
-    ]
     rest = amounts[MOST_ROWS:]
     known = [cents for cents in shown[MOST_ROWS:] if cents is not None]
     rest_money = Money(
@@ -199,19 +191,38 @@ def money_column(
         shared_cell = money_cell(*shared)
     return Filled(
         column=column,
-        cells=tuple(cells),
+        cells=tuple(
+            money_cell(money, cents, tone if money.amount else "")
+            for money, cents in zip(amounts, shown, strict=True)
+        ),
         other=money_cell(rest_money, sum(known, Decimal(0)) if known else None),
         shared=shared_cell,
         total=money_cell(total, rounded(total, CENT_DECIMALS)),
     )
 
 
-def gb_cell(size_bytes: int, shown: Decimal, decimals: int) -> Cell:
-    """Bytes, ``shown`` as GB to so many decimals, the exact number on hover."""
+def count_cell(number: int, missing: Missing = WHOLE) -> Cell:
+    """A count, with what it leaves out on hover."""
+    if missing.nothing_known:
+        return _unknown_cell(missing.words)
+    return Cell(
+        text=count(number),
+        value=str(number),
+        hint=f"leaves out: {missing.words}" if missing.reasons else "",
+        incomplete=bool(missing.reasons),
+    )
+
+
+def gb_cell(size_bytes: int, shown: Decimal, decimals: int, missing: Missing = WHOLE) -> Cell:
+    """Bytes, ``shown`` as GB to so many decimals; the exact number and what is left out on hover."""
+    if missing.nothing_known:
+        return _unknown_cell(missing.words)
+    exact = exact_size(size_bytes)
     return Cell(
         text=column_number(shown, size_bytes, decimals),
         value=str(size_bytes),
-        hint=exact_size(size_bytes),
+        hint=f"{exact}; leaves out: {missing.words}" if missing.reasons else exact,
+        incomplete=bool(missing.reasons),
     )
 
 
@@ -219,7 +230,7 @@ def money_cell(money: Money, shown: Decimal | None, tone: Tone = "") -> Cell:
     """Money ``shown`` to the cent, with what it leaves out on hover; ``unknown`` with its reason."""
     reasons = "; ".join(money.leaves_out)
     if money.amount is None or shown is None:
-        return Cell(text=UNKNOWN, hint=reasons, tone="muted")
+        return _unknown_cell(reasons)
     return Cell(
         text=column_number(shown, money.amount, CENT_DECIMALS),
         value=amount_text(rounded(money, EXACT_DECIMALS)),
@@ -229,5 +240,5 @@ def money_cell(money: Money, shown: Decimal | None, tone: Tone = "") -> Cell:
     )
 
 
-def _unread_cell() -> Cell:
-    return Cell(text=NOT_APPLICABLE, hint=_UNREAD, tone="muted")
+def _unknown_cell(reasons: str) -> Cell:
+    return Cell(text=UNKNOWN, hint=reasons, tone="muted")

@@ -27,6 +27,16 @@ import pandas as pd
 from analyzer.model.records import Gap
 from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money, iso
+from reports.facts import low_scope
+from reports.missing import (
+    Missing,
+    bytes_of_all,
+    bytes_of_registries,
+    bytes_of_repository,
+    counts_of_registries,
+    counts_of_repository,
+    repositories_of_registry,
+)
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded_costs, shared_bytes
 from reports.text import UNSEEN, visible
 
@@ -51,6 +61,8 @@ _IMAGE_COLUMNS: Final = (
     "unique_bytes_repository",
     "unique_bytes_registry",
 )
+
+_IMAGE_BYTES: Final = frozenset({"logical_bytes", "unique_bytes_repository", "unique_bytes_registry"})
 
 # ASCII, full-width and small forms, and the minus sign: spreadsheets fold them into one another.
 _FORMULA = "=+\\-@＝＋－＠﹦﹢﹣﹫−"  # noqa: RUF001 (the look-alikes are the point)
@@ -116,6 +128,11 @@ def _reasons(*amounts: Money) -> str:
     return neutral("; ".join(sorted({reason for money in amounts for reason in money.leaves_out})))
 
 
+def _numbers(numbers: Iterable[int], missing: Missing) -> list[_Cell]:
+    """The numbers as cells, empty where nothing is known of them."""
+    return ["" if missing.nothing_known else number for number in numbers]
+
+
 def _repositories(report: Report) -> str:
     costs = rounded_costs(report, EXACT_DECIMALS)
     header = [
@@ -139,6 +156,7 @@ def _repositories(report: Report) -> str:
         f"cost_registry_scope_{_MONEY_UNIT}",
         f"orphaned_cost_{_MONEY_UNIT}",
         "cost_leaves_out",
+        "orphaned_cost_leaves_out",
         "has_lifecycle_policy",
         "pull_through_cache",
     ]
@@ -167,6 +185,7 @@ def _repositories(report: Report) -> str:
         _reasons(report.shared_cost),
         "",
         "",
+        "",
     ]
     return _table(header, [*rows, shared])
 
@@ -174,15 +193,7 @@ def _repositories(report: Report) -> str:
 def _repository(
     row: RepositoryRow, high: Decimal | None, low: Decimal | None, orphaned: Decimal | None
 ) -> list[_Cell]:
-    return [
-        "repository",
-        neutral(row.account),
-        neutral(row.region),
-        neutral(row.repository),
-        iso(row.created_at),
-        neutral(row.status),
-        "" if row.complete_at is None else iso(row.complete_at),
-        *asdict(row.counts).values(),
+    sizes = (
         row.logical_bytes,
         row.physical_bytes.repository,
         row.physical_bytes.registry,
@@ -191,10 +202,22 @@ def _repository(
         row.untagged_freed_bytes,
         row.orphaned_freed_bytes,
         row.stale_freed_bytes,
+    )
+    return [
+        "repository",
+        neutral(row.account),
+        neutral(row.region),
+        neutral(row.repository),
+        iso(row.created_at),
+        neutral(row.status),
+        "" if row.complete_at is None else iso(row.complete_at),
+        *_numbers(asdict(row.counts).values(), counts_of_repository(row)),
+        *_numbers(sizes, bytes_of_repository(row)),
         amount_text(high),
         amount_text(low),
         amount_text(orphaned),
-        _reasons(row.cost.repository, row.cost.registry, row.orphaned_cost),
+        _reasons(row.cost.repository, row.cost.registry),
+        _reasons(row.orphaned_cost),
         _truth(row.has_lifecycle_policy),
         _truth(row.pull_through_cache),
     ]
@@ -207,6 +230,7 @@ def _registries(report: Report) -> str:
         "account",
         "region",
         "snapshot",
+        "run",
         "taken_at",
         "status",
         "blob_mounting",
@@ -221,8 +245,11 @@ def _registries(report: Report) -> str:
         f"cost_registry_scope_{_MONEY_UNIT}",
         f"cost_low_{_MONEY_UNIT}",
         f"cost_high_{_MONEY_UNIT}",
+        "cost_low_scope",
+        "cost_high_scope",
         "cost_leaves_out",
     ]
+    unsized, uncounted = bytes_of_registries(report), counts_of_registries(report)
     rows = []
     for n, row in enumerate(report.registries):
         amounts = (
@@ -231,36 +258,53 @@ def _registries(report: Report) -> str:
             costs.registries_low[n],
             costs.registries_high[n],
         )
-        rows.append([*_registry(row), *map(amount_text, amounts), _registry_reasons(row)])
+        rows.append(
+            [
+                *_registry(row, unsized[n], uncounted[n]),
+                *map(amount_text, amounts),
+                low_scope(report, row),
+                report.totals.cost_high_scope,
+                _reasons(row.cost.repository, row.cost.registry, row.cost_low, row.cost_high),
+            ]
+        )
     return _table(header, rows)
 
 
-def _registry(row: RegistryRow) -> list[_Cell]:
+def _registry(row: RegistryRow, unsized: Missing, uncounted: Missing) -> list[_Cell]:
+    sizes = (
+        row.logical_bytes,
+        row.physical_bytes.repository,
+        row.physical_bytes.registry,
+        row.shared_bytes,
+    )
     return [
         neutral(row.partition),
         neutral(row.account),
         neutral(row.region),
         row.snapshot,
+        row.run,
         iso(row.taken_at),
         neutral(row.status),
         neutral(row.blob_mounting),
         _truth(row.blob_mounting_ever),
-        row.repositories,
-        *asdict(row.counts).values(),
-        row.logical_bytes,
-        row.physical_bytes.repository,
-        row.physical_bytes.registry,
-        row.shared_bytes,
+        *_numbers([row.repositories], repositories_of_registry(row)),
+        *_numbers(asdict(row.counts).values(), uncounted),
+        *_numbers(sizes, unsized),
     ]
-
-
-def _registry_reasons(row: RegistryRow) -> str:
-    return _reasons(row.cost.repository, row.cost.registry, row.cost_low, row.cost_high)
 
 
 def _images(images: pd.DataFrame) -> str:
     # Column by column: there can be a million rows, and csv.writer then zips them in C.
-    columns = [_image_column(images[name]) for name in _IMAGE_COLUMNS]
+    sized = images["kind"] != "unknown"
+    columns = [
+        # No size is known of an artifact whose manifest is not: its zero would be a guess.
+        _image_column(
+            images[name].astype("Int64").where(sized)
+            if name in _IMAGE_BYTES and not sized.all()
+            else images[name]
+        )
+        for name in _IMAGE_COLUMNS
+    ]
     return _table(_IMAGE_COLUMNS, zip(*columns, strict=True))
 
 
@@ -295,8 +339,12 @@ def _moments(column: pd.Series) -> Sequence[_Cell]:
 
 
 def _ages(report: Report) -> str:
+    missing = bytes_of_all(report)
     header = ["age", "physical_bytes_repository_scope"]
-    return _table(header, [[neutral(age.label), age.physical_bytes] for age in report.ages])
+    rows: list[list[_Cell]] = [
+        [neutral(age.label), *_numbers([age.physical_bytes], missing)] for age in report.ages
+    ]
+    return _table(header, rows)
 
 
 def _prices(report: Report) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from analyzer.model.records import ReadStatus
 from analyzer.model.results import RegistryRow, Report, ScopedBytes, ScopedMoney
-from analyzer.model.units import Money
+from analyzer.model.units import Money, Scope
 from reports.cells import Tone
-from reports.figures import (
-    count,
-    counted,
-    listed,
-    moment,
-    moments,
-)
+from reports.figures import count, counted, listed, moment, moments
+from reports.missing import counts_of_all, repositories_of_all
+
+#: Registries that the run did not read are named up to so many.
+_MOST_NOT_READ: Final = 3
 
 
 def is_range(report: Report) -> bool:
@@ -20,14 +20,43 @@ def is_range(report: Report) -> bool:
     return report.scope == "auto" and report.totals.cost_low.amount != report.totals.cost_high.amount
 
 
-def money_at_scope(report: Report, money: ScopedMoney) -> Money:
-    """Money at the scope that was asked for; ``auto`` stands at repository scope."""
-    return money.registry if report.scope == "registry" else money.repository
+def main_scope(report: Report) -> Scope:
+    """The scope of the main figures: the one that was asked for; ``auto`` stands at repository scope."""
+    return "registry" if report.scope == "registry" else "repository"
 
 
-def bytes_at_scope(report: Report, both: ScopedBytes) -> int:
-    """Bytes at the scope that was asked for; ``auto`` stands at repository scope."""
-    return both.registry if report.scope == "registry" else both.repository
+def promise_scope(report: Report) -> Scope:
+    """The scope at which a saving cannot be overstated.
+
+    What frees a layer in one repository frees it from the bill only if no other repository shares
+    it, so this is repository scope only where sharing is known to be off and never was on.
+    """
+    proven_off = all(
+        row.blob_mounting == "DISABLED" and not row.blob_mounting_ever for row in report.registries
+    )
+    return main_scope(report) if proven_off else "registry"
+
+
+def money_at(both: ScopedMoney, scope: Scope) -> Money:
+    """The money at ``scope``."""
+    return both.registry if scope == "registry" else both.repository
+
+
+def bytes_at(both: ScopedBytes, scope: Scope) -> int:
+    """The bytes at ``scope``."""
+    return both.registry if scope == "registry" else both.repository
+
+
+def low_scope(report: Report, row: RegistryRow) -> Scope:
+    """Where the low end of a registry stands: at registry scope only where layers may really be shared."""
+    if report.scope != "auto":
+        return report.scope
+    return "registry" if ever_on(row) else "repository"
+
+
+def low_bytes(report: Report) -> int:
+    """The stored bytes that the low end of the cost is for."""
+    return sum(bytes_at(row.physical_bytes, low_scope(report, row)) for row in report.registries)
 
 
 def ever_on(row: RegistryRow) -> bool:
@@ -55,43 +84,105 @@ def covers(report: Report) -> str:
         return "No registry has been read."
     return (
         f"{registries} in {'account' if len(accounts) == 1 else 'accounts'} {listed(accounts)},"
-        f" {'region' if len(regions) == 1 else 'regions'} {listed(regions)}:"
-        f" {counted(report.totals.repositories, 'repository', 'repositories')},"
-        f" {counted(report.totals.counts.images, 'image')},"
-        f" {counted(report.totals.counts.indexes, 'index', 'indexes')},"
-        f" {counted(report.totals.counts.referrers, 'referrer')}."
+        f" {'region' if len(regions) == 1 else 'regions'} {listed(regions)}: {contents(report)}."
+    )
+
+
+def contents(report: Report) -> str:
+    """How many repositories and artifacts of each kind there are; ``at least`` where more may be."""
+    totals = report.totals
+    counts = totals.counts
+    unlisted, uncounted = repositories_of_all(report), counts_of_all(report)
+    said = [counted(totals.repositories, "repository", "repositories")]
+    if unlisted.nothing_known:
+        said = ["an unknown number of repositories"]
+    elif unlisted.reasons:
+        said = [f"at least {said[0]}"]
+    if uncounted.nothing_known:
+        return f"{said[0]}, an unknown number of images"
+    images = counted(counts.images, "image")
+    said += [
+        f"at least {images}" if uncounted.reasons else images,
+        counted(counts.indexes, "index", "indexes"),
+        counted(counts.referrers, "referrer"),
+    ]
+    if counts.unknown:
+        said.append(f"{counted(counts.unknown, 'artifact')} of unknown size")
+    return ", ".join(said)
+
+
+def possibly_reached(report: Report) -> str:
+    """A sentence on the images of which nobody knows whether a tag reaches them; "" without any."""
+    images = report.totals.counts.possibly_reached_images
+    if not images:
+        return ""
+    return (
+        f"Whether a tag reaches {counted(images, 'more image', 'more images')} is unknown:"
+        f" {'it' if images == 1 else 'they'} may belong to an index that could not be read."
     )
 
 
 def moment_of_snapshot(report: Report) -> str:
     """Which run the report shows, when it read, and to when ages count."""
-    taken = moments(report.taken_from, report.taken_to)
+    own = [row.taken_at for row in report.registries if row.run == report.run]
+    taken = moments(min(own), max(own)) if own else moments(report.taken_from, report.taken_to)
     ages = "" if report.taken_from <= report.at <= report.taken_to else f" Ages count to {moment(report.at)}."
+    if not own and report.registries:
+        return f"Run {report.run}; snapshots of {taken}.{ages}"
     return f"Run {report.run}, read {taken}.{ages}"
+
+
+def not_read(report: Report) -> str:
+    """Which registries the run shown did not read, and what is shown of them; "" where it read all."""
+    rows = [row for row in report.registries if row.run != report.run]
+    if not rows:
+        return ""
+    if len(rows) > _MOST_NOT_READ:
+        oldest = min(rows, key=lambda row: row.taken_at)
+        return (
+            f"{count(len(rows))} of {counted(len(report.registries), 'registry', 'registries')} were not read"
+            f" in run {report.run}; the oldest is shown as of {moment(oldest.taken_at)} (run {oldest.run})"
+        )
+    return "; ".join(
+        f"{row.account}/{row.region} was not read in run {report.run};"
+        f" shown as of {moment(row.taken_at)} (run {row.run})"
+        for row in rows
+    )
 
 
 def completeness(report: Report) -> tuple[str, str, Tone]:
     """How complete the reading was: the verdict, what it means, and whether it is a warning."""
     if not report.registries:
         return "Nothing was read.", "", "warn"
-    unread = sum(row.status != ReadStatus.COMPLETE for row in report.repositories)
+    rows = report.repositories
+    unread = sum(row.status != ReadStatus.COMPLETE for row in rows)
     lists = sum(row.status != ReadStatus.COMPLETE for row in report.registries)
     problems = []
     if unread:
-        of = counted(len(report.repositories), "repository", "repositories")
+        of = counted(len(rows), "repository", "repositories")
         problems.append(f"{count(unread)} of {of} not fully read")
     if lists:
         of = counted(len(report.registries), "registry", "registries")
         problems.append(f"the repository list of {count(lists)} of {of} not fully read")
+    earlier = not_read(report)
+    if earlier:
+        problems.append(earlier)
     if problems:
-        said = "; ".join(problems)
-        return f"Incomplete: {said}.", "Their figures are what was last seen of them.", "warn"
+        never = sum(row.complete_at is None for row in rows)
+        detail = "Their figures are what was last seen of them."
+        if never:
+            detail += f" {counted(never, 'repository', 'repositories')} {_were(never)} never read whole."
+        return f"Incomplete: {'; '.join(problems)}.", detail, "warn"
     if report.gaps:
         gaps = counted(len(report.gaps), "gap")
         return "Every repository was read,", f"but other answers have {gaps}.", ""
     if report.accepted_gaps:
         return "Complete:", f"every repository was read. {_accepted(report)}", ""
     return "Complete:", "every repository was read.", ""
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _accepted(report: Report) -> str:

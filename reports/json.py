@@ -1,11 +1,12 @@
 """report.json: everything but the list of images, for programs.
 
-Bytes are integers, moments ISO 8601 in UTC, money is
-``{"amount": "12.34", "currency": "USD", "period": "month", "scope": "repository" | "registry"}``
-with ``"amount": null`` when unknown and ``"leaves_out": [reasons]`` when something is missing from
-it. Amounts have at most six decimals and add up in those: at repository scope the rows make the
-total, at registry scope the rows and ``shared``. Keys come in a fixed order and every entry of a
-list is one line, so that two reports can be compared with ``diff``.
+Bytes and counts are integers, null where nothing is known of them. Moments are ISO 8601 in UTC.
+Money is ``{"amount": "12.34", "currency": "USD", "period": "month", "scope": "repository"}``, with
+``"amount": null`` when unknown and ``"leaves_out": [reasons]`` when something is missing from it;
+its scope is repository or registry, or mixed for a total's low end where registries differ. Amounts
+have at most six decimals and add up in those: at repository scope the rows make the total, at
+registry scope the rows and ``shared``. Keys come in a fixed order and every entry of a list is one
+line, so that two reports can be compared with ``diff``.
 """
 
 from __future__ import annotations
@@ -14,15 +15,28 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from analyzer.model.records import Gap
 from analyzer.model.results import Counts, PriceRow, RegistryRow, Report, RepositoryRow, ScopedBytes
-from analyzer.model.units import GB, Money, Scope, iso
+from analyzer.model.units import GB, Money, iso
+from reports.facts import low_scope
+from reports.missing import (
+    Missing,
+    bytes_of_all,
+    bytes_of_registries,
+    bytes_of_repository,
+    counts_of_all,
+    counts_of_registries,
+    counts_of_repository,
+    repositories_of_all,
+    repositories_of_registry,
+)
 from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded, rounded_costs, shared_bytes
 from reports.text import json_escaped
 
 _Object = dict[str, Any]
+_EndScope = Literal["repository", "registry", "mixed"]
 
 
 def render_json(report: Report) -> str:
@@ -36,8 +50,13 @@ def render_json(report: Report) -> str:
         "totals": _totals(report),
         "repositories": [_repository(report, costs, n) for n in range(len(report.repositories))],
         "shared": _shared(report, costs),
-        "registries": [_registry(report, costs, n) for n in range(len(report.registries))],
-        "ages": [{"label": age.label, "physical_bytes": age.physical_bytes} for age in report.ages],
+        "registries": [
+            _registry(report, costs, n, missing, uncounted)
+            for n, (missing, uncounted) in enumerate(
+                zip(bytes_of_registries(report), counts_of_registries(report), strict=True)
+            )
+        ],
+        "ages": _ages(report),
         "prices": {"gb_bytes": GB, "rows": [_price(row) for row in report.prices]},
         "gaps": [_gap(gap) for gap in report.gaps],
         "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
@@ -61,7 +80,7 @@ def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _money(money: Money, amount: Decimal | None, scope: Scope) -> _Object:
+def _money(money: Money, amount: Decimal | None, scope: _EndScope) -> _Object:
     shown: _Object = {
         "amount": None if amount is None else amount_text(amount),
         "currency": money.currency,
@@ -73,21 +92,23 @@ def _money(money: Money, amount: Decimal | None, scope: Scope) -> _Object:
     return shown
 
 
-def _whole(money: Money, scope: Scope) -> _Object:
+def _whole(money: Money, scope: _EndScope) -> _Object:
     return _money(money, rounded(money, EXACT_DECIMALS), scope)
 
 
-def _low_scope(low: Money, high: Money) -> Scope:
-    """The scope that the low end stands at: that of the high end where sharing is known to be off."""
-    return "repository" if low.amount == high.amount else "registry"
+def _bytes(both: ScopedBytes, missing: Missing) -> _Object:
+    return {
+        "repository": _unless_unknown(both.repository, missing),
+        "registry": _unless_unknown(both.registry, missing),
+    }
 
 
-def _bytes(both: ScopedBytes) -> _Object:
-    return {"repository": both.repository, "registry": both.registry}
+def _counts(counts: Counts, missing: Missing) -> _Object:
+    return {name: _unless_unknown(number, missing) for name, number in asdict(counts).items()}
 
 
-def _counts(counts: Counts) -> _Object:
-    return asdict(counts)
+def _unless_unknown(number: int, missing: Missing) -> int | None:
+    return None if missing.nothing_known else number
 
 
 def _snapshot(report: Report) -> _Object:
@@ -101,6 +122,7 @@ def _snapshot(report: Report) -> _Object:
                 "account": row.account,
                 "region": row.region,
                 "snapshot": row.snapshot,
+                "run": row.run,
                 "taken_at": iso(row.taken_at),
                 "status": row.status,
             }
@@ -110,23 +132,23 @@ def _snapshot(report: Report) -> _Object:
 
 
 def _totals(report: Report) -> _Object:
-    totals = report.totals
+    totals, missing = report.totals, bytes_of_all(report)
     return {
-        "repositories": totals.repositories,
+        "repositories": _unless_unknown(totals.repositories, repositories_of_all(report)),
         "registries": totals.registries,
-        **_counts(totals.counts),
-        "logical_bytes": totals.logical_bytes,
-        "physical_bytes": _bytes(totals.physical_bytes),
-        "shared_bytes": totals.shared_bytes,
+        **_counts(totals.counts, counts_of_all(report)),
+        "logical_bytes": _unless_unknown(totals.logical_bytes, missing),
+        "physical_bytes": _bytes(totals.physical_bytes, missing),
+        "shared_bytes": _unless_unknown(totals.shared_bytes, missing),
         "reported_size_bytes": totals.reported_size_bytes,
-        "untagged_freed_bytes": _bytes(totals.untagged_freed_bytes),
-        "orphaned_freed_bytes": _bytes(totals.orphaned_freed_bytes),
-        "stale_freed_bytes": _bytes(totals.stale_freed_bytes),
+        "untagged_freed_bytes": _bytes(totals.untagged_freed_bytes, missing),
+        "orphaned_freed_bytes": _bytes(totals.orphaned_freed_bytes, missing),
+        "stale_freed_bytes": _bytes(totals.stale_freed_bytes, missing),
         "cost": {
             "repository": _whole(totals.cost.repository, "repository"),
             "registry": _whole(totals.cost.registry, "registry"),
-            "low": _whole(totals.cost_low, _low_scope(totals.cost_low, totals.cost_high)),
-            "high": _whole(totals.cost_high, "repository"),
+            "low": _whole(totals.cost_low, totals.cost_low_scope),
+            "high": _whole(totals.cost_high, totals.cost_high_scope),
         },
         "orphaned_cost": {
             "repository": _whole(totals.orphaned_cost.repository, "repository"),
@@ -141,6 +163,7 @@ def _totals(report: Report) -> _Object:
 
 def _repository(report: Report, costs: Costs, n: int) -> _Object:
     row: RepositoryRow = report.repositories[n]
+    missing = bytes_of_repository(row)
     return {
         "account": row.account,
         "region": row.region,
@@ -148,14 +171,14 @@ def _repository(report: Report, costs: Costs, n: int) -> _Object:
         "created_at": iso(row.created_at),
         "status": row.status,
         "complete_at": None if row.complete_at is None else iso(row.complete_at),
-        **_counts(row.counts),
-        "logical_bytes": row.logical_bytes,
-        "physical_bytes": _bytes(row.physical_bytes),
-        "unique_bytes": row.unique_bytes,
-        "shared_bytes": row.shared_bytes,
-        "untagged_freed_bytes": row.untagged_freed_bytes,
-        "orphaned_freed_bytes": row.orphaned_freed_bytes,
-        "stale_freed_bytes": row.stale_freed_bytes,
+        **_counts(row.counts, counts_of_repository(row)),
+        "logical_bytes": _unless_unknown(row.logical_bytes, missing),
+        "physical_bytes": _bytes(row.physical_bytes, missing),
+        "unique_bytes": _unless_unknown(row.unique_bytes, missing),
+        "shared_bytes": _unless_unknown(row.shared_bytes, missing),
+        "untagged_freed_bytes": _unless_unknown(row.untagged_freed_bytes, missing),
+        "orphaned_freed_bytes": _unless_unknown(row.orphaned_freed_bytes, missing),
+        "stale_freed_bytes": _unless_unknown(row.stale_freed_bytes, missing),
         "cost": {
             "repository": _money(row.cost.repository, costs.repositories_repository[n], "repository"),
             "registry": _money(row.cost.registry, costs.repositories_registry[n], "registry"),
@@ -173,29 +196,41 @@ def _shared(report: Report, costs: Costs) -> _Object:
     }
 
 
-def _registry(report: Report, costs: Costs, n: int) -> _Object:
+def _registry(report: Report, costs: Costs, n: int, missing: Missing, uncounted: Missing) -> _Object:
     row: RegistryRow = report.registries[n]
     return {
         "partition": row.partition,
         "account": row.account,
         "region": row.region,
         "snapshot": row.snapshot,
+        "run": row.run,
         "taken_at": iso(row.taken_at),
         "status": row.status,
         "blob_mounting": row.blob_mounting or None,
         "blob_mounting_ever": row.blob_mounting_ever,
-        "repositories": row.repositories,
-        **_counts(row.counts),
-        "logical_bytes": row.logical_bytes,
-        "physical_bytes": _bytes(row.physical_bytes),
-        "shared_bytes": row.shared_bytes,
+        "repositories": _unless_unknown(row.repositories, repositories_of_registry(row)),
+        **_counts(row.counts, uncounted),
+        "logical_bytes": _unless_unknown(row.logical_bytes, missing),
+        "physical_bytes": _bytes(row.physical_bytes, missing),
+        "shared_bytes": _unless_unknown(row.shared_bytes, missing),
         "cost": {
             "repository": _money(row.cost.repository, costs.registries_repository[n], "repository"),
             "registry": _money(row.cost.registry, costs.registries_registry[n], "registry"),
-            "low": _money(row.cost_low, costs.registries_low[n], _low_scope(row.cost_low, row.cost_high)),
-            "high": _money(row.cost_high, costs.registries_high[n], "repository"),
+            "low": _money(row.cost_low, costs.registries_low[n], low_scope(report, row)),
+            "high": _money(row.cost_high, costs.registries_high[n], report.totals.cost_high_scope),
         },
     }
+
+
+def _ages(report: Report) -> list[_Object]:
+    missing = bytes_of_all(report)
+    return [
+        {
+            "age": age.label,
+            "physical_bytes_repository_scope": _unless_unknown(age.physical_bytes, missing),
+        }
+        for age in report.ages
+    ]
 
 
 def _price(row: PriceRow) -> _Object:

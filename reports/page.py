@@ -9,7 +9,8 @@ from typing import Final
 from markupsafe import Markup
 
 from analyzer.model.results import Report, RepositoryRow
-from reports.cards import Card, cost_card, orphaned_sizes, stored_card, waste_card
+from analyzer.model.units import Money
+from reports.cards import Card, cost_card, is_known, orphaned_sizes, stored_card, waste_card
 from reports.cells import MOST_ROWS, Table, Tone
 from reports.charts import Bar, bar_chart
 from reports.facts import (
@@ -17,9 +18,10 @@ from reports.facts import (
     covers,
     ever_on,
     is_list_price,
-    leaves_out,
+    main_scope,
     moment_of_snapshot,
-    money_at_scope,
+    money_at,
+    possibly_reached,
     scope_of_money,
 )
 from reports.figures import (
@@ -27,11 +29,20 @@ from reports.figures import (
     count,
     counted,
     headline_money,
+    listed,
     moment,
     size,
 )
+from reports.lists import gap_table, price_table
+from reports.missing import (
+    UNKNOWN_SIZE,
+    bytes_of_all,
+    bytes_of_repository,
+    counts_of_all,
+    repositories_of_all,
+)
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
-from reports.tables import age_table, gap_table, price_table, registry_table, repository_table, waste_table
+from reports.tables import age_table, registry_table, repository_table, waste_table
 
 #: Bars in the chart of repositories.
 _MOST_BARS: Final = 12
@@ -62,13 +73,18 @@ class Page:
     cost_chart: Chart | None
     repositories: Table
     repositories_note: str
+    #: What a dagger below a table leaves out; "" without one.
     footnote: str
     registries: Table
+    registries_footnote: str
     sharing_worth: str
     age_chart: Chart | None
     ages: Table
+    ages_note: str
     waste: Table
+    waste_footnote: str
     waste_images: str
+    possibly_reached: str
     stale_days: int
     not_included: tuple[str, ...]
     prices: Table
@@ -79,7 +95,7 @@ class Page:
 
 def build_page(report: Report) -> Page:
     """The page of ``report``; equal reports give equal pages."""
-    costs = rounded_costs(report, CENT_DECIMALS)
+    costs, totals = rounded_costs(report, CENT_DECIMALS), report.totals
     verdict, detail, tone = completeness(report)
     return Page(
         title=f"What our registries cost, {report.at:%Y-%m-%d}",
@@ -93,13 +109,25 @@ def build_page(report: Report) -> Page:
         cost_chart=_cost_chart(report, costs),
         repositories=repository_table(report, costs),
         repositories_note=_repositories_note(report),
-        footnote=_footnote(report),
+        footnote=_footnote(
+            report, totals.cost.repository, totals.cost.registry, totals.orphaned_cost.repository
+        ),
         registries=registry_table(report, costs),
+        registries_footnote=_footnote(report, totals.cost.repository, totals.cost.registry),
         sharing_worth=_sharing_worth(report),
         age_chart=_age_chart(report),
         ages=age_table(report),
+        ages_note=_ages_note(report),
         waste=waste_table(report),
+        waste_footnote=_footnote(
+            report,
+            totals.orphaned_cost.repository,
+            totals.orphaned_cost.registry,
+            totals.stale_cost.repository,
+            totals.stale_cost.registry,
+        ),
         waste_images=orphaned_sizes(report),
+        possibly_reached=possibly_reached(report),
         stale_days=report.stale_days,
         not_included=_not_included(report),
         prices=price_table(report),
@@ -116,20 +144,23 @@ def _cost_chart(report: Report, costs: Costs) -> Chart | None:
     totals = report.totals
     several = len(report.registries) > 1
     at_registry = report.scope == "registry"
-    cost = money_at_scope(report, totals.cost)
+    cost = money_at(totals.cost, main_scope(report))
     if cost.amount is None:
         bars = [
             Bar(
                 label=row.repository,
                 note=row.region if several else "",
-                figure=size(row.physical_bytes.repository),
+                figure=_marked(size(row.physical_bytes.repository), bytes_of_repository(row).reasons),
                 value=row.physical_bytes.repository,
                 part=row.orphaned_freed_bytes,
                 hint=f"{row.repository}: {size(row.physical_bytes.repository)} stored,"
                 f" {size(row.orphaned_freed_bytes)} of it orphaned",
             )
-            for row in rows[:_MOST_BARS]
-        ]
+            for row in rows
+            if not bytes_of_repository(row).nothing_known
+        ][:_MOST_BARS]
+        if not bars:
+            return None
         heading = f"{_largest(len(bars))} by stored bytes, since no price is known"
     elif at_registry:
         shown = zip(rows, costs.repositories_registry, strict=True)
@@ -137,7 +168,10 @@ def _cost_chart(report: Report, costs: Costs) -> Chart | None:
             Bar(
                 label=row.repository,
                 note=row.region if several else "",
-                figure=headline_money(cents, cost.currency, row.cost.registry.amount),
+                figure=_marked(
+                    headline_money(cents, cost.currency, row.cost.registry.amount),
+                    row.cost.registry.leaves_out,
+                ),
                 value=cents,
             )
             for row, cents in shown
@@ -147,7 +181,9 @@ def _cost_chart(report: Report, costs: Costs) -> Chart | None:
             bars.append(
                 Bar(
                     label="Shared between repositories",
-                    figure=headline_money(costs.shared, cost.currency),
+                    figure=_marked(
+                        headline_money(costs.shared, cost.currency), report.shared_cost.leaves_out
+                    ),
                     value=costs.shared,
                 )
             )
@@ -180,8 +216,12 @@ def _cost_chart(report: Report, costs: Costs) -> Chart | None:
 def _cost_bar(
     row: RepositoryRow, cents: Decimal, orphaned: Decimal | None, currency: str, *, several: bool
 ) -> Bar:
-    figure = headline_money(cents, currency, row.cost.repository.amount)
-    said = UNKNOWN if orphaned is None else headline_money(orphaned, currency, row.orphaned_cost.amount)
+    figure = _marked(
+        headline_money(cents, currency, row.cost.repository.amount), row.cost.repository.leaves_out
+    )
+    said = UNKNOWN
+    if orphaned is not None and is_known(row.orphaned_cost):
+        said = headline_money(orphaned, currency, row.orphaned_cost.amount)
     where = f" in {row.account}, {row.region}" if several else ""
     return Bar(
         label=row.repository,
@@ -191,6 +231,10 @@ def _cost_bar(
         part=min(orphaned or Decimal(0), cents),
         hint=f"{row.repository}{where}: {figure} a month, {said} of it orphaned",
     )
+
+
+def _marked(figure: str, leaves_out: tuple[str, ...]) -> str:
+    return f"{figure}†" if leaves_out else figure
 
 
 def _largest(bars: int) -> str:
@@ -222,10 +266,23 @@ def _repositories_note(report: Report) -> str:
     )
 
 
-def _footnote(report: Report) -> str:
-    totals = report.totals
-    reasons = leaves_out(totals.cost.repository, totals.cost.registry, totals.orphaned_cost.repository)
-    return f"Leaves out: {reasons}." if reasons else ""
+def _footnote(report: Report, *amounts: Money) -> str:
+    """What the dagger and ``unknown`` stand for in a table with these totals; "" where neither is."""
+    reasons = sorted(
+        {
+            *(reason for money in amounts for reason in money.leaves_out),
+            *bytes_of_all(report).reasons,
+            *counts_of_all(report).reasons,
+        }
+    )
+    if not reasons:
+        return ""
+    return f"Leaves out: {listed(reasons)}. Where nothing else is known, the cell says unknown."
+
+
+def _ages_note(report: Report) -> str:
+    reasons = bytes_of_all(report).reasons
+    return f"Leaves out: {listed(list(reasons))}." if reasons else ""
 
 
 def _sharing_worth(report: Report) -> str:
@@ -242,10 +299,11 @@ def _sharing_worth(report: Report) -> str:
         return ""
     where = "the registry" if len(report.registries) == 1 else counted(len(off), "registry", "registries")
     currency = report.totals.cost.repository.currency
+    known = " for what is known of it" if any(row.cost.registry.leaves_out for row in off) else ""
     return (
         f"Blob mounting is off, or could not be read, in {where} of this report. The most that turning it on"
-        f" could ever be worth there is {headline_money(saved, currency)} a month; it acts only on images"
-        " pushed afterwards."
+        f" could ever be worth there{known} is {headline_money(saved, currency)} a month; it acts only on"
+        " images pushed afterwards."
     )
 
 
@@ -261,6 +319,11 @@ def _not_included(report: Report) -> tuple[str, ...]:
             f"{counted(unknown, 'artifact')} whose manifest was not read or not understood:"
             f" {'its' if unknown == 1 else 'their'} bytes are in no figure."
         )
+    uncounted = sorted(
+        {*counts_of_all(report).reasons, *repositories_of_all(report).reasons} - {UNKNOWN_SIZE}
+    )
+    if uncounted:
+        said.append(f"What nobody could look at: {listed(uncounted)}. How much it is, is unknown.")
     if archived:
         said.append(
             f"The minimum of 90 days charged for each of the {counted(archived, 'archived image')},"

@@ -1,22 +1,23 @@
-"""The page's tables, one function each, from a report to cells."""
+"""The page's tables of figures, one function each, from a report to cells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
-from analyzer.model.records import Gap, ReadStatus
-from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow, ScopedMoney
+from analyzer.model.records import ReadStatus
+from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow, ScopedBytes, ScopedMoney
 from analyzer.model.units import Money
 from reports.cells import (
     DASH,
-    EMPTY,
     MOST_ROWS,
     Cell,
     Column,
     Filled,
     Row,
     Table,
+    count_cell,
     count_column,
     filled_table,
     gb_cell,
@@ -25,31 +26,37 @@ from reports.cells import (
     money_column,
     text_column,
 )
-from reports.figures import UNKNOWN, count, counted, gb_decimals, listed, moment, share
-from reports.rounding import CENT_DECIMALS, Costs, amount_text, apportion_gb, rounded, shared_bytes
+from reports.figures import UNKNOWN, count, counted, gb_decimals, moment, share
+from reports.missing import (
+    POSSIBLY_REACHED,
+    WHOLE,
+    Missing,
+    bytes_of_all,
+    bytes_of_registries,
+    bytes_of_repository,
+    counts_of_all,
+    counts_of_registries,
+    counts_of_repository,
+    repositories_of_all,
+    repositories_of_registry,
+)
+from reports.rounding import CENT_DECIMALS, Costs, apportion_gb, rounded, shared_bytes
 
 
 def repository_table(report: Report, costs: Costs) -> Table:
     """Where the money is: repositories in the report's order, then other, shared and total."""
     rows, totals = report.repositories, report.totals
-    unread = frozenset(n for n, row in enumerate(rows) if _is_unread(row))
     several = len({(row.account, row.region) for row in report.registries}) > 1
     main_is_registry = report.scope == "registry"
-    decimals = gb_decimals(totals.physical_bytes.repository)
-    logical_gb = apportion_gb([row.logical_bytes for row in rows], totals.logical_bytes, decimals)
-    stored_gb = apportion_gb(
-        [row.physical_bytes.repository for row in rows],
-        totals.physical_bytes.repository,
-        decimals,
-        logical_gb,
-    )
+    uncounted, of_all = [counts_of_repository(row) for row in rows], counts_of_all(report)
 
     def counts(label: str, pick: Callable[[Counts], int], hint: str) -> Filled:
         return count_column(
             Column(label=label, hint=hint),
             [pick(row.counts) for row in rows],
             pick(totals.counts),
-            unread,
+            uncounted,
+            of_all,
         )
 
     filled = [
@@ -74,7 +81,6 @@ def repository_table(report: Report, costs: Costs) -> Table:
             costs.repositories_repository,
             (Money(Decimal(0)), Decimal(0)),
             totals.cost.repository,
-            unread,
         ),
         money_column(
             Column(
@@ -86,7 +92,6 @@ def repository_table(report: Report, costs: Costs) -> Table:
             costs.repositories_orphaned,
             (Money(Decimal(0)), Decimal(0)),
             totals.orphaned_cost.repository,
-            unread,
             warn=True,
         ),
         money_column(
@@ -99,41 +104,25 @@ def repository_table(report: Report, costs: Costs) -> Table:
             costs.repositories_registry,
             (report.shared_cost, costs.shared),
             totals.cost.registry,
-            unread,
         ),
-        gb_column(
-            Column(label="Logical", hint="Every image counted whole"),
-            [row.logical_bytes for row in rows],
-            0,
-            totals.logical_bytes,
-            decimals,
-            unread,
-        ),
-        gb_column(
-            Column(
-                label="Stored",
-                hint="Each layer once per repository (repository scope)",
-                muted=main_is_registry,
+        *_byte_columns(
+            report,
+            rows,
+            [bytes_of_repository(row) for row in rows],
+            (
+                Column(label="Logical", hint="Every image counted whole"),
+                Column(
+                    label="Stored",
+                    hint="Each layer once per repository (repository scope)",
+                    muted=main_is_registry,
+                ),
+                Column(
+                    label="Unique",
+                    hint="What no other repository of the registry holds; registry scope with the shared row",
+                    muted=not main_is_registry,
+                ),
             ),
-            [row.physical_bytes.repository for row in rows],
-            0,
-            totals.physical_bytes.repository,
-            decimals,
-            unread,
-            most=logical_gb,
-        ),
-        gb_column(
-            Column(
-                label="Unique",
-                hint="What no other repository of the registry holds; with the shared row: registry scope",
-                muted=not main_is_registry,
-            ),
-            [row.physical_bytes.registry for row in rows],
             shared_bytes(report),
-            totals.physical_bytes.registry,
-            decimals,
-            unread,
-            most=stored_gb,
         ),
         counts("All", lambda c: c.images, "Images; indexes and referrers are not counted"),
         counts("Untagged", lambda c: c.untagged_images, "Images that carry no tag themselves"),
@@ -144,8 +133,8 @@ def repository_table(report: Report, costs: Costs) -> Table:
             Column(
                 label="Stale", hint=f"Share of the images not pushed or pulled for {report.stale_days} days"
             ),
-            [DASH if n in unread else _stale_cell(row.counts) for n, row in enumerate(rows)],
-            total=_stale_cell(totals.counts),
+            [_stale_cell(row.counts, of) for row, of in zip(rows, uncounted, strict=True)],
+            total=_stale_cell(totals.counts, of_all),
         ),
         text_column(
             Column(label="Policy", numeric=False, hint="Has a lifecycle policy"),
@@ -169,14 +158,6 @@ def registry_table(report: Report, costs: Costs) -> Table:
     """One row per account and region, with both ends of its cost."""
     rows, totals = report.registries, report.totals
     main_is_registry = report.scope == "registry"
-    decimals = gb_decimals(totals.physical_bytes.repository)
-    logical_gb = apportion_gb([row.logical_bytes for row in rows], totals.logical_bytes, decimals)
-    stored_gb = apportion_gb(
-        [row.physical_bytes.repository for row in rows],
-        totals.physical_bytes.repository,
-        decimals,
-        logical_gb,
-    )
     filled = [
         text_column(
             Column(label="Registry", numeric=False),
@@ -191,30 +172,33 @@ def registry_table(report: Report, costs: Costs) -> Table:
             Column(label="Blob mounting", numeric=False, hint="Whether repositories may share layers"),
             [_mounting_cell(row) for row in rows],
         ),
-        count_column(Column(label="Repositories"), [row.repositories for row in rows], totals.repositories),
-        count_column(Column(label="Images"), [row.counts.images for row in rows], totals.counts.images),
-        gb_column(
-            Column(label="Logical", hint="Every image counted whole"),
-            [row.logical_bytes for row in rows],
-            0,
-            totals.logical_bytes,
-            decimals,
+        count_column(
+            Column(label="Repositories"),
+            [row.repositories for row in rows],
+            totals.repositories,
+            [repositories_of_registry(row) for row in rows],
+            repositories_of_all(report),
         ),
-        gb_column(
-            Column(label="Repository scope", hint="Each layer once per repository", muted=main_is_registry),
-            [row.physical_bytes.repository for row in rows],
-            0,
-            totals.physical_bytes.repository,
-            decimals,
-            most=logical_gb,
+        count_column(
+            Column(label="Images"),
+            [row.counts.images for row in rows],
+            totals.counts.images,
+            counts_of_registries(report),
+            counts_of_all(report),
         ),
-        gb_column(
-            Column(label="Registry scope", hint="Each layer once per registry", muted=not main_is_registry),
-            [row.physical_bytes.registry for row in rows],
-            0,
-            totals.physical_bytes.registry,
-            decimals,
-            most=stored_gb,
+        *_byte_columns(
+            report,
+            rows,
+            bytes_of_registries(report),
+            (
+                Column(label="Logical", hint="Every image counted whole"),
+                Column(
+                    label="Repository scope", hint="Each layer once per repository", muted=main_is_registry
+                ),
+                Column(
+                    label="Registry scope", hint="Each layer once per registry", muted=not main_is_registry
+                ),
+            ),
         ),
         money_column(
             Column(label="Repository scope", hint="The upper bound", muted=main_is_registry),
@@ -232,14 +216,7 @@ def registry_table(report: Report, costs: Costs) -> Table:
         ),
         text_column(
             Column(label="Snapshot", numeric=False),
-            [
-                Cell(
-                    text=f"#{row.snapshot}",
-                    notes=(moment(row.taken_at),),
-                    value=f"{row.taken_at.timestamp():.0f}",
-                )
-                for row in rows
-            ],
+            [_snapshot_cell(row, report.run) for row in rows],
         ),
         text_column(
             Column(label="List read", numeric=False, hint="How the last read of the repository list went"),
@@ -260,9 +237,44 @@ def registry_table(report: Report, costs: Costs) -> Table:
     )
 
 
+def _byte_columns(
+    report: Report,
+    rows: Sequence[RepositoryRow] | Sequence[RegistryRow],
+    missing: Sequence[Missing],
+    columns: tuple[Column, Column, Column],
+    shared: int = 0,
+) -> list[Filled]:
+    """Logical bytes and those stored at repository and at registry scope.
+
+    ``shared`` completes the last of them. No row shows more stored than logical bytes, or more at
+    registry scope than at repository scope.
+    """
+    totals = report.totals
+    decimals = gb_decimals(totals.physical_bytes.repository)
+    of_total = bytes_of_all(report)
+    filled = []
+    most: list[Decimal] | None = None
+    for column, values, extra, total in (
+        (columns[0], [row.logical_bytes for row in rows], 0, totals.logical_bytes),
+        (columns[1], [row.physical_bytes.repository for row in rows], 0, totals.physical_bytes.repository),
+        (columns[2], [row.physical_bytes.registry for row in rows], shared, totals.physical_bytes.registry),
+    ):
+        *shown, extra_shown = apportion_gb([*values, extra], total, decimals, most)
+        most = shown
+        filled.append(
+            gb_column(column, values, shown, (extra, extra_shown), total, decimals, missing, of_total)
+        )
+    return filled
+
+
 def age_table(report: Report) -> Table:
     """Stored bytes by the age of the newest image that holds them."""
-    total = sum(age.physical_bytes for age in report.ages)
+    sizes = [age.physical_bytes for age in report.ages]
+    total = sum(sizes)
+    decimals = gb_decimals(total)
+    missing = bytes_of_all(report)
+    # Whatever is missing would be in some row, so that no row can say more than what is known.
+    of_rows = missing if missing.nothing_known else WHOLE
     filled = [
         text_column(
             Column(label="Last pushed", numeric=False),
@@ -271,17 +283,17 @@ def age_table(report: Report) -> Table:
         ),
         gb_column(
             Column(label="Stored, GB", hint="Each layer once per repository"),
-            [age.physical_bytes for age in report.ages],
-            0,
+            sizes,
+            apportion_gb(sizes, total, decimals),
+            (0, Decimal(0)),
             total,
-            gb_decimals(total),
+            decimals,
+            [of_rows] * len(sizes),
+            missing,
         ),
         text_column(
             Column(label="Share"),
-            [
-                Cell(text=share(age.physical_bytes, total), value=str(age.physical_bytes))
-                for age in report.ages
-            ],
+            [Cell(text=share(size_bytes, total), value=str(size_bytes)) for size_bytes in sizes],
             total=Cell(text=share(total, total)),
         ),
     ]
@@ -291,36 +303,43 @@ def age_table(report: Report) -> Table:
 def waste_table(report: Report) -> Table:
     """Untagged, orphaned and stale images: what leaves with them at both scopes, all at once."""
     totals = report.totals
+    counts = totals.counts
     stale = f"Neither pushed nor pulled for {report.stale_days} days. Some of it is tagged: ask its owner."
-    entries = [
+    entries: list[tuple[str, int, ScopedBytes, ScopedMoney | None, str]] = [
         (
             "Untagged",
-            totals.counts.untagged_images,
+            counts.untagged_images,
             totals.untagged_freed_bytes,
             None,
             "Carries no tag itself. May be one platform of a tagged image, so this is not waste by itself.",
         ),
         (
             "Orphaned",
-            totals.counts.orphaned_images,
+            counts.orphaned_images,
             totals.orphaned_freed_bytes,
             totals.orphaned_cost,
             "No tag reaches it, not through an index or as an attachment either.",
         ),
-        ("Stale", totals.counts.stale_images, totals.stale_freed_bytes, totals.stale_cost, stale),
+        ("Stale", counts.stale_images, totals.stale_freed_bytes, totals.stale_cost, stale),
     ]
     decimals = gb_decimals(totals.physical_bytes.repository)
+    unsized, uncounted = bytes_of_all(report), counts_of_all(report)
     rows = []
     for label, images, freed, cost, meaning in entries:
-        numbers = [Cell(text=count(images), value=str(images))]
+        missing = unsized
+        if cost is totals.orphaned_cost and counts.possibly_reached_images:
+            missing = replace(missing, reasons=(*missing.reasons, POSSIBLY_REACHED))
+        numbers = [count_cell(images, uncounted)]
         for size_bytes in (freed.repository, freed.registry):
             shown = apportion_gb([size_bytes], size_bytes, decimals)[0]
-            numbers.append(gb_cell(size_bytes, shown, decimals))
+            numbers.append(gb_cell(size_bytes, shown, decimals, missing))
         numbers += [
             DASH if money is None else money_cell(money, rounded(money, CENT_DECIMALS))
             for money in ((cost.repository, cost.registry) if cost else (None, None))
         ]
         rows.append(Row(cells=(Cell(text=label, notes=(meaning,)), *numbers)))
+        if cost is totals.orphaned_cost and counts.possibly_reached_images:
+            rows.append(_possibly_reached_row(counts.possibly_reached_images))
     return Table(
         name="waste",
         caption="What leaves if all images of a kind leave at once",
@@ -337,115 +356,27 @@ def waste_table(report: Report) -> Table:
     )
 
 
-def price_table(report: Report) -> Table:
-    """The prices used and the prices missed."""
-    rows = []
-    for row in report.prices:
-        price = row.usd_per_gb_month
-        factor = format(row.discount_factor.normalize(), "f")
-        rows.append(
-            Row(
-                cells=(
-                    Cell(text=row.region),
-                    Cell(text=row.storage_class),
-                    Cell(text=count(row.from_gb), value=str(row.from_gb)),
-                    Cell(text=UNKNOWN, tone="warn")
-                    if price is None
-                    else Cell(text=amount_text(price), value=amount_text(price)),
-                    Cell(text=factor, value=factor, tone="muted" if factor == "1" else ""),
-                    Cell(text=row.source),
-                    Cell(text=row.as_of),
-                    Cell(text=row.confidence),
-                )
-            )
-        )
-    return Table(
-        name="prices",
-        caption="Prices",
-        columns=(
-            Column(label="Region", numeric=False),
-            Column(label="Class", numeric=False),
-            Column(label="From GB", hint="The tier begins at this many GB"),
-            Column(label="USD per GB-month", hint="List price"),
-            Column(label="Factor", hint="What is paid of the list price; 1 is no discount"),
-            Column(label="Source", numeric=False),
-            Column(label="As of", numeric=False),
-            Column(label="Confidence", numeric=False),
-        ),
-        rows=tuple(rows),
+def _possibly_reached_row(images: int) -> Row:
+    meaning = (
+        "Nothing that could be read reaches it, but it may belong to an index that could not be read."
+        " Not counted as orphaned."
     )
-
-
-def gap_table(report: Report) -> Table:
-    """What could not be read, one row per call and reason in a registry; accepted gaps come last.
-
-    Each gap by itself is in gaps.csv.
-    """
-    groups: dict[tuple[str, str, str, str, str | None], list[Gap]] = {}
-    for gap in report.gaps:
-        groups.setdefault((gap.account, gap.region, gap.call, gap.reason, None), []).append(gap)
-    for gap, because in report.accepted_gaps:
-        groups.setdefault((gap.account, gap.region, gap.call, gap.reason, because), []).append(gap)
-    rows = [_gap_row(gaps, because) for (*_, because), gaps in list(groups.items())[:MOST_ROWS]]
-    left = len(groups) - MOST_ROWS
-    other = Row(
-        cells=(Cell(text=f"Other ({counted(left, 'row')}, see gaps.csv)"), *[EMPTY] * 5), kind="other"
-    )
-    return Table(
-        name="gaps",
-        caption="What could not be read",
-        columns=(
-            Column(label="Registry", numeric=False),
-            Column(label="Call", numeric=False),
-            Column(label="Reason", numeric=False),
-            Column(label="Where", numeric=False),
-            Column(label="Things", hint="How many repositories, images or other things it is about"),
-            Column(label="State", numeric=False),
-        ),
-        rows=tuple(rows),
-        footer=(other,) if left > 0 else (),
-    )
-
-
-def _gap_row(gaps: Sequence[Gap], because: str | None) -> Row:
-    first = gaps[0]
-    # Details name their repository, so that of the first stands for the rest.
-    alike = len({gap.detail for gap in gaps}) == 1
-    detail = first.detail if alike else f"for example, {first.detail}"
-    names = sorted({gap.repository or "the whole registry" for gap in gaps})
-    things = sum(gap.count for gap in gaps)
-    return Row(
-        cells=(
-            Cell(text=first.region, notes=(first.account,)),
-            Cell(text=first.call),
-            Cell(text=first.reason, notes=(detail,) if first.detail else ()),
-            Cell(text=listed(names, limit=4)),
-            Cell(text=count(things), value=str(things)),
-            Cell(text="open", tone="warn")
-            if because is None
-            else Cell(text="accepted", notes=(because,), tone="muted"),
-        )
-    )
-
-
-def _is_unread(row: RepositoryRow) -> bool:
-    """Whether its zeros mean only that nobody could look."""
-    counts = row.counts
-    return (
-        row.status != ReadStatus.COMPLETE
-        and row.complete_at is None
-        and counts.images + counts.indexes + counts.referrers + counts.unknown == 0
-    )
+    unknown = Cell(text=UNKNOWN, hint=POSSIBLY_REACHED, tone="muted")
+    return Row(cells=(Cell(text="Possibly orphaned", notes=(meaning,)), count_cell(images), *[unknown] * 4))
 
 
 def _repository_cell(row: RepositoryRow, *, several: bool) -> Cell:
     notes = [row.account, row.region] if several else []
-    if row.pull_through_cache:
+    if row.pull_through_cache is None:
+        notes.append("pull-through cache: unknown")
+    elif row.pull_through_cache:
         notes.append("pull-through cache")
     return Cell(text=row.repository, notes=tuple(notes))
 
 
-def _stale_cell(counts: Counts) -> Cell:
+def _stale_cell(counts: Counts, missing: Missing) -> Cell:
+    if missing.nothing_known:
+        return count_cell(0, missing)
     never = f"; {count(counts.never_pulled_images)} never pulled" if counts.never_pulled_images else ""
     return Cell(
         text=share(counts.stale_images, counts.images),
@@ -469,6 +400,19 @@ def _status_cell(row: RepositoryRow) -> Cell:
 
 def _read_cell(status: str) -> Cell:
     return Cell(text=status, tone="muted" if status == ReadStatus.COMPLETE else "warn")
+
+
+def _snapshot_cell(row: RegistryRow, run: int) -> Cell:
+    notes = [moment(row.taken_at)]
+    if row.run != run:
+        notes.append(f"run {row.run}")
+    return Cell(
+        text=f"#{row.snapshot}",
+        notes=tuple(notes),
+        value=f"{row.taken_at.timestamp():.0f}",
+        hint="" if row.run == run else f"not read in run {run}",
+        tone="" if row.run == run else "warn",
+    )
 
 
 def _mounting_cell(row: RegistryRow) -> Cell:

@@ -1,31 +1,37 @@
 """The command line: thin, it owns clock, environment, files and exit codes.
 
-Exit status: 0 done and clean; 1 the run failed; 2 bad usage or input; 4 done, but with gaps.
-Data goes to stdout, everything else to stderr.
+Exit status: 0 done and clean; 1 the run failed; 2 bad usage or input; 4 done, but with gaps; 130
+and 143 ended by Ctrl-C or SIGTERM. Data goes to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import click
 
 from analyzer import __version__
 from analyzer.cli.collect import collect_command, run_command
-from analyzer.cli.common import HELP, global_options
+from analyzer.cli.common import HELP, global_options, has_begun, wants_traceback
 from analyzer.cli.db import db_group
 from analyzer.cli.demo import demo_command
 from analyzer.cli.report import report_command
+from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
 from analyzer.errors import DemurrageError
 
-#: Conventional: 128 + SIGINT.
-_INTERRUPTED = 130
+_NAME = "demurrage"
+#: Conventional: 128 and the number of the signal.
+INTERRUPTED = 130
+TERMINATED = 143
 
 
 @click.group(context_settings=HELP)
-@click.version_option(__version__, prog_name="demurrage")
+@click.version_option(__version__, prog_name=_NAME)
 @global_options
 def cli() -> None:
     """What your Amazon ECR registries really cost, and why.
@@ -39,43 +45,84 @@ for _command in (collect_command, run_command, report_command, demo_command, db_
     cli.add_command(_command)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, taken for a Ctrl-C: leases are let go, the run is recorded as failed."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit status."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments) or _is_on("DEMURRAGE_DEBUG")
+    prepare_streams()
     try:
-        status = cli.main(arguments, prog_name="demurrage", standalone_mode=False)
+        with _sigterm_interrupts():
+            status = _status(list(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        settle_streams()
+    sys.exit(status)
+
+
+def _status(arguments: list[str]) -> int:
+    """Exit status of the command, its failure having been told on stderr."""
+    if os.environ.get("_DEMURRAGE_COMPLETE"):
+        # A shell asks what could be typed next; click answers and leaves.
+        cli.main(arguments, prog_name=_NAME)
+    context: click.Context | None = None
+    try:
+        # What click's own main() does, without its habit of taking any broken pipe for stdout's.
+        with cli.make_context(_NAME, arguments) as context:
+            status = cli.invoke(context)
     except click.exceptions.Exit as leave:
-        status = leave.exit_code
+        return leave.exit_code
     except click.ClickException as error:
-        error.show()
-        status = 2
+        with contextlib.suppress(OSError):
+            error.show()
+        return 2
+    except _Terminated:
+        tell(f"{_NAME}: ended by SIGTERM")
+        return TERMINATED
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted")
-        status = _INTERRUPTED
-    except DemurrageError as error:
-        if debug:
-            raise
-        _say(str(error))
-        status = error.exit_status
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; what Python still holds back must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        tell(f"{_NAME}: interrupted")
+        return INTERRUPTED
     except Exception as error:
-        if debug:
+        if isinstance(error, OSError) and not (context is not None and has_begun(context)):
+            return _unread(error)
+        if "--debug" in arguments or (context is not None and wants_traceback(context)):
             raise
-        kind = type(error).__name__
-        _say(f"something unexpected went wrong ({kind}: {error}); run it again with --debug and report that")
-        status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+        if isinstance(error, DemurrageError):
+            tell(f"{_NAME}: {error}")
+            return error.exit_status
+        what = f"{type(error).__name__}: {error}"
+        tell(f"{_NAME}: something unexpected went wrong ({what}); run it again with --debug and report that")
+        return 1
+    return status if isinstance(status, int) else 0
 
 
-def _say(text: str) -> None:
-    # Messages quote names from AWS, and a terminal obeys what is in them.
-    from reports.text import visible
+def _unread(error: OSError) -> int:
+    """Exit status where click could not write a help text: fine for ``| head``, not on a full disk.
 
-    click.echo(f"demurrage: {visible(text)}", err=True)
+    Nothing else is written before a command begins.
+    """
+    abandon(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return 0
+    tell(f"{_NAME}: cannot write to stdout: {error.strerror or error}")
+    return 1
 
 
-def _is_on(variable: str) -> bool:
-    return os.environ.get(variable, "").lower() in ("1", "true", "t", "yes", "y", "on")
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Take a SIGTERM for a Ctrl-C, once: what it sets in motion must not be cut short by a second."""
+    in_charge = threading.current_thread() is threading.main_thread()
+    if not in_charge or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        # A thread cannot, and whoever chose otherwise before us had a reason.
+        yield
+        return
+
+    def terminate(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

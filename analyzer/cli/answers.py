@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from analyzer.acceptance import AcceptedGap, split_gaps
-from analyzer.cli.tables import collect_table, gaps_text
-from reports.text import json_escaped
+from analyzer.cli.tables import gaps_text
+from reports.csv import neutral
+from reports.text import json_escaped, visible
 
 if TYPE_CHECKING:
     from analyzer.collect import CollectResult, RegistrySummary
@@ -22,14 +23,45 @@ def rendered(result: CollectResult, accepted: Sequence[AcceptedGap], form: str) 
     if form == "json":
         return json_escaped(json.dumps(_document(result, accepted), indent=2, ensure_ascii=False)) + "\n"
     if form == "csv":
-        out = io.StringIO()
-        rows = [_registry(row) for row in result.registries]
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue()
+        return csv_text([_registry(row) for row in result.registries])
     open_gaps, covered = split_gaps(result.gaps, accepted)
-    return collect_table(result) + gaps_text(open_gaps, accepted=len(covered))
+    return _table(result) + gaps_text(open_gaps, accepted=len(covered))
+
+
+def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """``rows``, at least one and all of the same columns, as CSV that no spreadsheet runs as a formula."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: neutral(cell) if isinstance(cell, str) else cell for key, cell in row.items()})
+    return out.getvalue()
+
+
+def _table(result: CollectResult) -> str:
+    """How the run went, registry by registry."""
+    heads = ("ACCOUNT", "REGION", "SNAPSHOT", "STATUS", "REPOSITORIES", "ARTIFACTS", "NEW MANIFESTS")
+    lines: list[tuple[str, ...]] = [heads]
+    for row in result.registries:
+        number = "-" if row.snapshot is None else str(row.snapshot)
+        counts = (f"{count:,}" for count in (row.repositories, row.artifacts, row.manifests_fetched))
+        lines.append(
+            (visible(row.key.account), visible(row.key.region), number, visible(row.status), *counts)
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    # The last three are numbers, and end below one another.
+    edges = ("<", "<", "<", "<", ">", ">", ">")
+    shown = [
+        "   ".join(f"{cell:{edge}{width}}" for cell, edge, width in zip(line, edges, widths, strict=True))
+        for line in lines
+    ]
+    calls = ", ".join(f"{name} {count:,}" for name, count in result.calls.items())
+    total = sum(result.calls.values())
+    said = (
+        f"Run {result.run} made {total:,} calls ({calls}), {result.retries:,} retries, "
+        f"{result.throttles:,} throttled."
+    )
+    return "\n".join([shown[0], "─" * len(shown[0]), *shown[1:], said, ""])
 
 
 def _document(result: CollectResult, accepted: Sequence[AcceptedGap]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from analyzer.cli.common import (
     load_accepted_gaps,
     load_price_book,
     report_options,
+    require_folder,
     words,
 )
 from analyzer.errors import InputError, RunError
@@ -133,8 +134,9 @@ def run_command(
     from analyzer.cli.report import write_answer
 
     shared = common(context)
-    # Read before the night's work, so that a mistake in them does not cost it.
+    # Before the night's work, so that a mistake in these does not cost it.
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    require_folder(output_dir)
     result, database = collect_from_aws(shared, **options)
     require_something_read(result)
     return write_answer(

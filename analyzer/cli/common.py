@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from analyzer.errors import InputError
+from analyzer.cli.configuration import read_configuration, read_text
+from analyzer.cli.streams import print_answer
+from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from analyzer.acceptance import AcceptedGap
@@ -57,31 +59,92 @@ class Common:
         return f"sqlite:///{folder / 'demurrage.sqlite'}"
 
     def write(self, text: str) -> None:
-        """Give the answer to whom it is for: stdout, or a file that appears when it is complete."""
+        """Give the answer to whom it is for: stdout, or a file that appears when it is complete.
+
+        Raises RunError where it cannot be written.
+        """
+        text = text if text.endswith("\n") else f"{text}\n"
         if self.output == "-":
-            click.echo(text, nl=not text.endswith("\n"))
+            print_answer(text, is_json=self.format == "json")
             return
         target = Path(self.output)
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
-            try:
-                beside.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
-                beside.replace(target)
-            finally:
-                beside.unlink(missing_ok=True)
+            if _is_special(target):
+                with target.open("w", encoding="utf-8") as file:
+                    file.write(text)
+            else:
+                _write_whole(target.resolve(), text)
         except OSError as error:
-            raise InputError(f"--output {target}: {error.strerror or error}; name another file") from error
+            raise RunError(f"cannot write --output {target}: {error.strerror or error}") from error
 
 
 def common(context: click.Context) -> Common:
-    """The global options of the call, wherever in it they stood."""
+    """The global options of the call, wherever in it they stood.
+
+    Raises InputError or RunError when there is no writing to --output: the work that the answer is
+    about should not be done in vain.
+    """
     values = {name: context.meta.get(_META + name) for name in ("db", "format", "output", "quiet")}
+    context.meta[_META + "begun"] = True
+    output = values["output"] or "-"
+    if output != "-":
+        _require_target(Path(output))
     return Common(
-        db=values["db"],
-        format=values["format"] or "table",
-        output=values["output"] or "-",
-        quiet=bool(values["quiet"]),
+        db=values["db"], format=values["format"] or "table", output=output, quiet=bool(values["quiet"])
     )
+
+
+def wants_traceback(context: click.Context) -> bool:
+    """Whether --debug is on, as far as the command line was read."""
+    return bool(context.meta.get(_META + "debug"))
+
+
+def has_begun(context: click.Context) -> bool:
+    """Whether the command line was read and its command has begun."""
+    return _META + "begun" in context.meta
+
+
+def _is_special(target: Path) -> bool:
+    """Whether ``target`` is a device or a pipe, which is written to and never replaced."""
+    return target.exists() and not target.is_file()
+
+
+def _require_target(target: Path) -> None:
+    if target.is_dir():
+        raise InputError(f"--output {target} is a folder; name a file")
+    folder = target.parent
+    if not folder.is_dir():
+        raise InputError(f"--output {target}: there is no folder {folder}; make it, or name another file")
+    if not os.access(target if _is_special(target) else target.resolve().parent, os.W_OK):
+        raise RunError(f"cannot write --output {target}: Permission denied")
+
+
+def _write_whole(target: Path, text: str) -> None:
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def require_folder(folder: Path) -> None:
+    """Make ``folder`` and see that a file can be written there.
+
+    Raises InputError where it cannot, RunError where that is for want of room.
+    """
+    probe = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(b"demurrage")
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        kind = RunError if error.errno in (errno.ENOSPC, errno.EDQUOT) else InputError
+        raise kind(
+            f"--output-dir {folder} cannot be written: {error.strerror or error}; name another folder"
+        ) from error
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
@@ -99,42 +162,41 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 
 def _configure(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     value = _remember(context, parameter, value)
-    if value is not None and not isinstance(context.command, click.Group):
-        context.default_map = _configuration(Path(value), context)
+    if value is None or isinstance(context.command, click.Group):
+        return value
+    if isinstance(context.command, TypedCommand):
+        raise InputError(
+            f"--config {value}: this command reads no configuration file; type the options it should use"
+        )
+    context.default_map = read_configuration(Path(value), context)
     return value
 
 
-def _configuration(path: Path, context: click.Context) -> dict[str, Any]:
-    """The values of a TOML configuration file, by option name."""
-    text = read_text(path, "--config")
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"--config {path} is not valid TOML: {error}; mend the file") from error
-    known = _option_names(context.find_root().command)
-    found = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            names = ", ".join(sorted(known))
-            raise InputError(f"--config {path}: {key!r} is not an option; the options are {names}")
-        if not isinstance(value, str | int | float | list):
-            raise InputError(f"--config {path}, {key}: is {value!r}; write one value, or a list of them")
-        found[name] = value
-    return found
+class TypedCommand(click.Command):
+    """A command that listens to its command line alone: neither to environment nor to files."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for parameter in self.params:
+            parameter.envvar = None
+            if isinstance(parameter, click.Option):
+                parameter.show_envvar = False
+                parameter.hidden = parameter.hidden or parameter.name == "config"
 
 
-def _option_names(command: click.Command) -> set[str]:
-    names = {str(parameter.name) for parameter in command.params if isinstance(parameter, click.Option)}
-    if isinstance(command, click.Group):
-        for child in command.commands.values():
-            names |= _option_names(child)
-    return names - {"config", "help", "version"}
+class _GlobalOption(click.Option):
+    """An option that may stand before the command as well.
+
+    There only what is typed counts: whether the environment does is up to the command.
+    """
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        return None if isinstance(ctx.command, click.Group) else super().resolve_envvar_value(ctx)
 
 
 def _global(*names: str, **settings: Any) -> Callable[[Decorated], Decorated]:
     settings.setdefault("callback", _remember)
-    return click.option(*names, expose_value=False, show_envvar=True, **settings)
+    return click.option(*names, cls=_GlobalOption, expose_value=False, show_envvar=True, **settings)
 
 
 _GLOBAL_OPTIONS = (
@@ -142,7 +204,7 @@ _GLOBAL_OPTIONS = (
         "--db",
         envvar="DEMURRAGE_DB_URL",
         metavar="URL",
-        help="Database, as an SQLAlchemy URL. Without it: SQLite in your data folder.",
+        help="SQLAlchemy URL of the database. Without it: SQLite in your data folder; demo: in its DIR.",
     ),
     _global(
         "--config",
@@ -186,16 +248,10 @@ def global_options(command: Decorated) -> Decorated:
     return command
 
 
-def read_text(path: Path, option: str) -> str:
-    """The text of a file that ``option`` names; raises InputError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{option} {path}: {error.strerror or error}; name a file that can be read"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{option} {path} is not UTF-8 text; name another file") from error
+#: Registries and their images are younger, and reports will not be asked for later. Ages and the
+#: dates that they lead to stay clear of the ends of Python's calendar.
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_NO_SUCH_AGE = f"{{!r}} is not between the years {_EARLIEST.year} and {_LATEST.year}"
 
 
 class Moment(click.ParamType[datetime]):
@@ -212,7 +268,14 @@ class Moment(click.ParamType[datetime]):
                 moment = datetime.fromisoformat(str(value))
             except ValueError:
                 self.fail(f"{value!r} is not a time; write one like 2026-11-23T02:00:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        try:
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
+            # The first and the last hours that there are, seen from another offset.
+            self.fail(_NO_SUCH_AGE.format(value), param, ctx)
+        if not _EARLIEST <= moment <= _LATEST:
+            self.fail(_NO_SUCH_AGE.format(value), param, ctx)
+        return moment
 
 
 _REPORT_OPTIONS = (
@@ -289,8 +352,3 @@ def load_accepted_gaps(path: Path | None) -> tuple[AcceptedGap, ...]:
 def words(values: Sequence[str]) -> tuple[str, ...]:
     """``values`` with each one split at commas and spaces, as an environment variable holds them."""
     return tuple(word for value in values for word in value.replace(",", " ").split())
-
-
-def is_terminal(stream: Any) -> bool:
-    """Whether a person is looking at ``stream``."""
-    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"

@@ -55,6 +55,9 @@ def status_command(context: click.Context) -> int:
 
 
 def _print(shared: Common, label: str, status: SchemaStatus) -> None:
+    from analyzer.cli.answers import csv_text
+    from reports.text import visible
+
     values = {
         "database": label,
         "schema": status.current,
@@ -64,9 +67,10 @@ def _print(shared: Common, label: str, status: SchemaStatus) -> None:
     if shared.format == "json":
         shared.write(json.dumps(values, indent=2))
     elif shared.format == "csv":
-        shared.write(f"database,schema,needed\n{label},{status.current or ''},{status.expected}")
+        row = {"database": label, "schema": status.current or "", "needed": status.expected}
+        shared.write(csv_text([row]))
     else:
         shared.write(
-            f"{label}\nschema {status.current or 'none'}, needed {status.expected}"
+            f"{visible(label)}\nschema {status.current or 'none'}, needed {status.expected}"
             f"{': up to date' if status.is_current else ''}"
         )

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.common import HELP, common, global_options, load_price_book, report_options
-from analyzer.errors import InputError
+from analyzer.cli.common import (
+    HELP,
+    Common,
+    TypedCommand,
+    common,
+    global_options,
+    load_price_book,
+    report_options,
+    require_folder,
+)
+from analyzer.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from analyzer.demo import Refusal
+    from analyzer.store.engine import Database
 
 _NIGHTS = 3
 #: The emulator is in this process: there is nobody to be gentle with.
 _REQUESTS_PER_SECOND = 100_000.0
+_DATABASE = "demo.sqlite"
+#: Holds the database's hash as a demo left it, in the form of sha256sum.
+_SEAL = "demo.sqlite.sha256"
+_GAPS = "demo-gaps.toml"
 
 
-@click.command("demo", context_settings=HELP)
+@click.command("demo", cls=TypedCommand, context_settings=HELP)
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path),
     default=Path("demurrage-demo"),
     show_default=True,
-    envvar="DEMURRAGE_OUTPUT_DIR",
-    show_envvar=True,
     metavar="DIR",
-    help="Folder for the report and (without --db) the database.",
+    help="Folder for the report and (without --db) the database, demo.sqlite.",
 )
 @click.option("--seed", type=int, default=2026, show_default=True, help="Another seed, another registry.")
 @report_options
@@ -37,18 +58,54 @@ def demo_command(
 
     Needs no AWS account and no network. The collector is the real one; only AWS is emulated (by
     moto, with made-up registries of realistic shape).
+
+    It keeps away from your data: only what is typed counts, DEMURRAGE_… variables and configuration
+    files do not. It writes to --output-dir, replaces no database but one that an earlier demo left
+    there as demo.sqlite, and takes a --db only when that is new or empty.
+
+    demo-gaps.toml, which it leaves beside the report, is an example for --accept-gaps: it accepts
+    what the emulated AWS refuses.
     """
-    from analyzer.acceptance import AcceptedGap
-    from analyzer.cli.collect import collect_shown
+    from analyzer.acceptance import parse_accepted_gaps
     from analyzer.cli.report import write_answer
-    from analyzer.collect import CollectOptions
-    from analyzer.collect.session import open_session
-    from analyzer.demo import emulated_aws
     from analyzer.nightly import open_database
 
     shared = common(context)
     book = load_price_book(prices)
-    database = open_database(shared.db or _fresh_database(output_dir), create=True)
+    if shared.db is not None:
+        database = open_database(shared.db, create=True)
+        _require_no_runs(database)
+        require_folder(output_dir)
+        refusals = _collect(shared, database, seed)
+    else:
+        require_folder(output_dir)
+        with _own_database(output_dir) as file:
+            database = open_database(_url(file), create=True)
+            try:
+                refusals = _collect(shared, database, seed)
+            finally:
+                database.engine.dispose()
+        database = open_database(_url(output_dir / _DATABASE))
+    gaps = _accepted_gaps(refusals)
+    _write(output_dir / _GAPS, gaps)
+    return write_answer(
+        shared,
+        database,
+        output_dir,
+        prices=book,
+        scope=scope,
+        stale_days=stale_days,
+        accepted=parse_accepted_gaps(gaps, origin=_GAPS),
+    )
+
+
+def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ...]:
+    """Collect the emulated AWS for some nights; gives what it refused on the last."""
+    from analyzer.cli.collect import collect_shown
+    from analyzer.collect import CollectOptions
+    from analyzer.collect.session import open_session
+    from analyzer.demo import emulated_aws
+
     now = datetime.now(UTC)
     last = now.replace(hour=2, minute=0, second=0, microsecond=0)
     # The last night is the one just past.
@@ -65,35 +122,104 @@ def demo_command(
             if night:
                 aws.pass_night()
             collect_shown(shared, database, session, options, aws.now.timestamp)
-        refusals = aws.refusals
-    accepted = tuple(
-        AcceptedGap(
-            reason="The demo refuses this on purpose.",
-            account=aws.account,
-            region=refusal.region,
-            repository=refusal.repository,
-            call=refusal.call,
+        return aws.refusals
+
+
+def _accepted_gaps(refusals: Iterable[Refusal]) -> str:
+    """A file for --accept-gaps that covers ``refusals``."""
+    lines = ["# What the emulated AWS of demurrage demo refuses, for --accept-gaps."]
+    for refusal in refusals:
+        keys = {
+            "account": refusal.account,
+            "region": refusal.region,
+            "repository": refusal.repository,
+            "call": refusal.call,
+            "reason": f"The demo refuses this on purpose: {refusal.why}",
+        }
+        # Left out where it is empty: the call is about the registry. JSON's strings are TOML's.
+        entries = [f"{key} = {json.dumps(value)}" for key, value in keys.items() if value]
+        lines += ["", "[[gap]]", *entries]
+    return "\n".join([*lines, ""])
+
+
+def _require_no_runs(database: Database) -> None:
+    """Raise InputError unless nothing was ever collected into ``database``."""
+    from analyzer.store import tables
+
+    with database.read() as connection:
+        if connection.execute(tables.run.select().limit(1)).first() is not None:
+            raise InputError(
+                f"--db {database.label} holds runs already, and the demo mixes with nobody's data; "
+                "name a new database, or leave --db out"
+            )
+
+
+@contextmanager
+def _own_database(folder: Path) -> Iterator[Path]:
+    """Where to make the demo's database, which becomes ``folder``'s when the block ends well.
+
+    It takes the place of an earlier demo's, and of no other: raises InputError, before anything
+    is done, unless the one there is to the byte what a demo left. Interrupted, it leaves nothing.
+    """
+    target = folder / _DATABASE
+    if "?" in str(target):
+        raise InputError(
+            f"--output-dir {folder}: a database URL ends at a question mark; name another folder"
         )
-        for refusal in refusals
-    )
-    return write_answer(
-        shared,
-        database,
-        output_dir,
-        prices=book,
-        scope=scope,
-        stale_days=stale_days,
-        accepted=accepted,
-    )
-
-
-def _fresh_database(output_dir: Path) -> str:
-    """URL of the demo's own database, an earlier demo's being removed."""
-    file = output_dir / "demurrage.sqlite"
+    _require_sealed(folder)
+    made = folder / f".{_DATABASE}.{secrets.token_hex(4)}.part"
     try:
-        output_dir.mkdir(parents=True, exist_ok=True)
+        yield made
+        _require_sealed(folder)
+        try:
+            for suffix in ("-wal", "-shm"):
+                _beside(target, suffix).unlink(missing_ok=True)
+            made.replace(target)
+        except OSError as error:
+            raise RunError(f"cannot write {target}: {error.strerror or error}") from error
+        _write(folder / _SEAL, f"{_hash(target)}  {_DATABASE}\n")
+    finally:
         for suffix in ("", "-wal", "-shm"):
-            file.with_name(file.name + suffix).unlink(missing_ok=True)
+            _beside(made, suffix).unlink(missing_ok=True)
+
+
+def _require_sealed(folder: Path) -> None:
+    """Raise InputError if ``folder`` holds a demo.sqlite that is not as a demo left it."""
+    file, seal, journal = folder / _DATABASE, folder / _SEAL, folder / f"{_DATABASE}-wal"
+    try:
+        # What somebody wrote since, or is writing now, may still be in SQLite's journal alone.
+        is_written = journal.exists() and journal.stat().st_size > 0
+        if not is_written and not file.exists():
+            return
+        is_sealed = (
+            file.exists() and seal.exists() and seal.read_bytes().split()[:1] == [_hash(file).encode()]
+        )
     except OSError as error:
-        raise InputError(f"cannot use {output_dir}: {error.strerror}; choose another --output-dir") from error
+        raise InputError(
+            f"cannot read {file}: {error.strerror or error}; name another --output-dir"
+        ) from error
+    if is_written or not is_sealed:
+        raise InputError(
+            f"{file} is not as a demo left it, and may be somebody's data; "
+            "move it away, or name another --output-dir"
+        )
+
+
+def _beside(file: Path, suffix: str) -> Path:
+    return file.with_name(file.name + suffix)
+
+
+def _url(file: Path) -> str:
     return f"sqlite:///{file}"
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write {target}: {error.strerror or error}") from error

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
-import click
-
-from analyzer.cli.common import is_terminal
+from analyzer.cli.streams import Dropping, is_terminal, tell
+from reports.text import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -29,6 +28,8 @@ def shown_progress(*, quiet: bool) -> Iterator[Progress]:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
+        # All that rich asks of a file is what Dropping has.
+        stderr = cast(TextIO, Dropping(sys.stderr))
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -36,7 +37,7 @@ def shown_progress(*, quiet: bool) -> Iterator[Progress]:
             TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
         )
-        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        with Bars(*columns, console=Console(file=stderr), transient=True) as bars:
             yield _OnTerminal(bars)
     else:
         yield _InLog()
@@ -65,10 +66,10 @@ class _InLog(_Silent):
     """A line when a registry begins and when it ends."""
 
     def registry_started(self, key: RegistryKey) -> None:
-        click.echo(f"{_name(key)}: reading", err=True)
+        tell(f"{_name(key)}: reading")
 
     def registry_done(self, summary: RegistrySummary) -> None:
-        click.echo(f"{_name(summary.key)}: {_outcome(summary)}", err=True)
+        tell(f"{_name(summary.key)}: {_outcome(summary)}")
 
 
 class _OnTerminal(_Silent):
@@ -95,17 +96,20 @@ class _OnTerminal(_Silent):
         self._bars.update(self._tasks[key], detail=self._detail(key))
 
     def registry_done(self, summary: RegistrySummary) -> None:
+        from rich.text import Text
+
         task = self._tasks.pop(summary.key, None)
         if task is not None:
             self._bars.remove_task(task)
-        self._bars.console.print(f"{_name(summary.key)}: {_outcome(summary)}", markup=False, highlight=False)
+        line = Text(visible(f"{_name(summary.key)}: {_outcome(summary)}"))
+        self._bars.console.print(line, highlight=False, soft_wrap=True)
 
     def _detail(self, key: RegistryKey) -> str:
-        return f"{self._artifacts.get(key, 0):,} images, {self._manifests.get(key, 0):,} new manifests"
+        return f"{self._artifacts.get(key, 0):,} artifacts, {self._manifests.get(key, 0):,} new manifests"
 
 
 def _name(key: RegistryKey) -> str:
-    return f"{key.account} {key.region}"
+    return visible(f"{key.account} {key.region}")
 
 
 def _outcome(summary: RegistrySummary) -> str:
@@ -114,5 +118,5 @@ def _outcome(summary: RegistrySummary) -> str:
     gaps = f", gaps: {len(summary.gaps)}" if summary.gaps else ""
     return (
         f"snapshot {summary.snapshot} {summary.status}, {summary.repositories:,} repositories, "
-        f"{summary.artifacts:,} images, {summary.manifests_fetched:,} new manifests{gaps}"
+        f"{summary.artifacts:,} artifacts, {summary.manifests_fetched:,} new manifests{gaps}"
     )

@@ -19,7 +19,10 @@ from analyzer.cli.common import (
     load_accepted_gaps,
     load_price_book,
     report_options,
+    require_folder,
 )
+from analyzer.cli.streams import tell
+from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from analyzer.acceptance import AcceptedGap
@@ -64,9 +67,12 @@ def report_command(
 
     shared = common(context)
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    database = open_database(shared.db_url)
+    if output_dir is not None:
+        require_folder(output_dir)
     return write_answer(
         shared,
-        open_database(shared.db_url),
+        database,
         output_dir,
         prices=book,
         scope=scope,
@@ -89,7 +95,10 @@ def write_answer(
     run: int | None = None,
     at: datetime | None = None,
 ) -> int:
-    """Make the report, write its files, print its headline; gives the exit status."""
+    """Make the report, write its files, print its headline; gives the exit status.
+
+    ``output_dir`` was found to be writable: that it no longer is fails the run, with RunError.
+    """
     from analyzer.cli.tables import report_table
     from analyzer.model.units import to_ms
     from analyzer.nightly import ReportOptions, make_report
@@ -105,7 +114,10 @@ def write_answer(
     )
     report = make_report(database, options)
     if output_dir is not None:
-        write_report(report, output_dir)
+        try:
+            write_report(report, output_dir)
+        except InputError as error:
+            raise RunError(str(error)) from error
     if shared.format == "json":
         shared.write(render_json(report))
     elif shared.format == "csv":
@@ -113,5 +125,5 @@ def write_answer(
     else:
         shared.write(report_table(report))
     if output_dir is not None and not shared.quiet:
-        click.echo(f"The report is in {output_dir}: open {output_dir / 'report.html'}", err=True)
+        tell(f"The report is in {output_dir}: open {output_dir / 'report.html'}")
     return WITH_GAPS if report.gaps else 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,76 +14,202 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analyzer.model.units import GB, Money, iso
+from analyzer.model.units import GB, Money, add_up, iso
 from reports.text import shortened, visible
 
 if TYPE_CHECKING:
-    from analyzer.collect import CollectResult
     from analyzer.model.records import Gap
     from analyzer.model.results import Report
+    from reports.missing import Missing
 
+_UNKNOWN = "unknown"
+#: Columns of a terminal that is not made wider; what is piped gets the same.
+_WIDTH = 100
 _ROWS = 20
 _GAPS = 10
 
 
 def report_table(report: Report) -> str:
-    """The headline of a report and where its money is."""
+    """The headline of a report and where its money is, at the scope that was asked for."""
+    from reports.facts import contents, not_read, possibly_reached
+
     totals = report.totals
-    counts, physical = totals.counts, totals.physical_bytes.repository
-    orphaned = _range(totals.orphaned_cost.registry, totals.orphaned_cost.repository)
+    amounts = (
+        totals.cost_low,
+        totals.cost_high,
+        totals.orphaned_cost.repository,
+        totals.orphaned_cost.registry,
+    )
+    earlier, reached = not_read(report), possibly_reached(report)
+    registries = _counted(totals.registries, "registry", "registries")
     lines = [
-        (
-            f"{totals.registries:,} registries, {totals.repositories:,} repositories, "
-            f"{counts.images:,} images, {counts.indexes:,} indexes, {counts.referrers:,} referrers; "
-            f"snapshots of {iso(report.taken_to)} (run {report.run})"
-            "\n\n"
-            f"Storage    {_range(totals.cost_low, totals.cost_high)} per month for {gigabytes(physical)} "
-            f"stored ({gigabytes(totals.logical_bytes)} if every image were counted whole)"
-            "\n"
-            f"Orphaned   {orphaned} per month would "
-            f"leave with the {counts.orphaned_images:,} images that no tag reaches"
-            "\n"
-        )
+        f"{registries}, {contents(report)}; {_snapshots(report)} (run {report.run})",
+        *([f"{earlier}."] if earlier else []),
+        "",
+        *_storage(report),
+        *_orphaned(report),
+        *([reached] if reached else []),
+        *(
+            f"Not included: {reason}"
+            for reason in sorted({reason for money in amounts for reason in money.leaves_out})
+        ),
     ]
-    lines += [f"Not included: {reason}" for reason in totals.cost_high.leaves_out]
-    table = _table("REPOSITORY", "IMAGES", "ORPHANED", "STORED", "USD/MONTH", right=4)
-    for row in report.repositories[:_ROWS]:
-        name = f"{row.account}/{row.region}/{row.repository}"
-        table.add_row(
-            _text(name),
-            f"{row.counts.images:,}",
-            f"{row.counts.orphaned_images:,}",
-            gigabytes(row.physical_bytes.repository),
-            dollars(row.cost.repository),
-        )
-    text = "\n".join(lines) + _render(table)
-    if len(report.repositories) > _ROWS:
-        text += f"  and {len(report.repositories) - _ROWS:,} more: see --output-dir or --format csv\n"
+    text = "\n".join(map(_wrapped, lines)) + "\n\n" + _repositories(report)
     return text + gaps_text(report.gaps, accepted=len(report.accepted_gaps))
 
 
-def collect_table(result: CollectResult) -> str:
-    """How a run went, registry by registry."""
-    table = _table(
-        "ACCOUNT", "REGION", "SNAPSHOT", "STATUS", "REPOSITORIES", "IMAGES", "NEW MANIFESTS", right=3
+def _snapshots(report: Report) -> str:
+    if report.taken_to - report.taken_from > timedelta(hours=1):
+        return f"snapshots of {iso(report.taken_from)} to {iso(report.taken_to)}"
+    return f"snapshots of {iso(report.taken_to)}"
+
+
+def _storage(report: Report) -> list[str]:
+    from reports.facts import bytes_at, is_range, low_bytes, main_scope
+    from reports.missing import bytes_of_all
+
+    totals, scope = report.totals, main_scope(report)
+    cost = _range(totals.cost_low, totals.cost_high)
+    if bytes_of_all(report).nothing_known:
+        return [f"Storage    {cost}: no size of anything stored is known"]
+    stored = gigabytes(bytes_at(totals.physical_bytes, scope))
+    where = f"at {scope} scope"
+    if is_range(report):
+        stored = f"{gigabytes(low_bytes(report))} to {stored}"
+        where = "(blob mounting decides; the rows below are at repository scope, the high end)"
+    whole = gigabytes(totals.logical_bytes)
+    return [
+        f"Storage    {cost} per month for {stored} stored {where}; {whole} if every image were counted whole"
+    ]
+
+
+def _orphaned(report: Report) -> list[str]:
+    from reports.facts import main_scope, money_at, promise_scope
+
+    totals = report.totals
+    counts, both = totals.counts, totals.orphaned_cost
+    cost = _amount(money_at(both, main_scope(report)))
+    if report.scope == "auto" and promise_scope(report) == "registry":
+        # Nobody can promise the high end where repositories may share layers.
+        cost = _range(both.registry, both.repository)
+    images = _counted(counts.orphaned_images, "image", "images")
+    if not counts.orphaned_images and cost == _UNKNOWN:
+        return ["Orphaned   unknown: no image is known to be orphaned, but not all could be looked at"]
+    return [f"Orphaned   {cost} per month would leave with the {images} that no tag reaches"]
+
+
+def _repositories(report: Report) -> str:
+    """The dearest repositories, and the rows that make them add up to the headline."""
+    from reports.facts import main_scope, money_at
+    from reports.missing import (
+        Missing,
+        bytes_of_all,
+        bytes_of_repository,
+        counts_of_all,
+        counts_of_repository,
+        united,
     )
-    for row in result.registries:
+    from reports.rounding import CENT_DECIMALS, apportion_gb, rounded, rounded_costs, shared_bytes
+
+    scope, totals, rows = main_scope(report), report.totals, report.repositories
+    at_registry = scope == "registry"
+    costs = rounded_costs(report, CENT_DECIMALS)
+    cents = costs.repositories_registry if at_registry else costs.repositories_repository
+    sizes = [row.physical_bytes.registry if at_registry else row.physical_bytes.repository for row in rows]
+    shared = shared_bytes(report) if at_registry else 0
+    stored = totals.physical_bytes.registry if at_registry else totals.physical_bytes.repository
+    *shown, shared_shown = apportion_gb([*sizes, shared], stored, 2)
+    unsized = [bytes_of_repository(row) for row in rows]
+    uncounted = [counts_of_repository(row) for row in rows]
+
+    table = _table("REPOSITORY", "IMAGES", "ORPHANED", "STORED", "USD/MONTH", right=4)
+
+    def add(
+        name: Text,
+        images: int,
+        orphaned: int,
+        of_counts: Missing,
+        gb: Decimal,
+        of_bytes: Missing,
+        amount: Decimal | None,
+        money: Money,
+    ) -> None:
         table.add_row(
-            row.key.account,
-            row.key.region,
-            "-" if row.snapshot is None else str(row.snapshot),
-            row.status,
-            f"{row.repositories:,}",
-            f"{row.artifacts:,}",
-            f"{row.manifests_fetched:,}",
+            name,
+            _marked(f"{images:,}", of_counts),
+            _marked(f"{orphaned:,}", of_counts),
+            _marked(f"{gb:,.2f} GB", of_bytes),
+            _marked(_cents(amount, money), Missing(money.leaves_out, nothing_known=amount is None)),
         )
-    calls = ", ".join(f"{name} {count:,}" for name, count in result.calls.items())
-    total = sum(result.calls.values())
-    return (
-        _render(table)
-        + f"Run {result.run} made {total:,} calls ({calls}), {result.retries:,} retries, "
-        + f"{result.throttles:,} throttled.\n"
+
+    for n, row in enumerate(rows[:_ROWS]):
+        add(
+            _text(f"{row.account}/{row.region}/{row.repository}"),
+            row.counts.images,
+            row.counts.orphaned_images,
+            uncounted[n],
+            shown[n],
+            unsized[n],
+            cents[n],
+            money_at(row.cost, scope),
+        )
+    rest = rows[_ROWS:]
+    if rest:
+        known = [amount for amount in cents[_ROWS:] if amount is not None]
+        images = sum(row.counts.images for row in rest)
+        add(
+            Text(f"Other ({_counted(len(rest), 'repository', 'repositories')})"),
+            images,
+            sum(row.counts.orphaned_images for row in rest),
+            united(uncounted[_ROWS:], known=images),
+            sum(shown[_ROWS:], Decimal(0)),
+            united(unsized[_ROWS:], known=sum(sizes[_ROWS:])),
+            sum(known, Decimal(0)) if known else None,
+            add_up(money_at(row.cost, scope) for row in rest),
+        )
+    if at_registry and (shared or report.shared_cost.amount is None):
+        table.add_row(
+            Text("Shared between repositories"),
+            "",
+            "",
+            _marked(f"{shared_shown:,.2f} GB", Missing()),
+            _marked(
+                _cents(costs.shared, report.shared_cost),
+                Missing(report.shared_cost.leaves_out, nothing_known=costs.shared is None),
+            ),
+        )
+    total = money_at(totals.cost, scope)
+    table.add_section()
+    add(
+        Text("Total"),
+        totals.counts.images,
+        totals.counts.orphaned_images,
+        counts_of_all(report),
+        sum(shown, shared_shown),
+        bytes_of_all(report),
+        rounded(total, CENT_DECIMALS),
+        total,
     )
+    text = _render(table)
+    if "*" in "".join(str(cell) for column in table.columns[1:] for cell in column.cells):
+        text += "* without what is not included, see above\n"
+    if rest:
+        text += "All repositories: see --output-dir or --format csv\n"
+    return text
+
+
+def _marked(figure: str, missing: Missing) -> str:
+    """``figure``, ``unknown``, or with a star where it leaves something out."""
+    if missing.nothing_known:
+        return f"{_UNKNOWN} "
+    return f"{figure}{'*' if missing.reasons else ' '}"
+
+
+def _cents(shown: Decimal | None, money: Money) -> str:
+    """``shown`` cents of ``money``, never as nothing where there is something."""
+    if shown is None or money.amount is None:
+        return _UNKNOWN
+    return "<$0.01" if not shown and money.amount else f"${shown:,.2f}"
 
 
 def gaps_text(gaps: Sequence[Gap], *, accepted: int = 0) -> str:
@@ -90,7 +218,7 @@ def gaps_text(gaps: Sequence[Gap], *, accepted: int = 0) -> str:
     for gap in gaps[:_GAPS]:
         place = "/".join(part for part in (gap.account, gap.region, gap.repository) if part)
         times = f" ({gap.count:,} times)" if gap.count > 1 else ""
-        lines.append(visible(f"  {place}: {gap.call} {gap.reason}{times}"))
+        lines.append(_wrapped(visible(f"  {place}: {gap.call} {gap.reason}{times}")))
     if len(gaps) > _GAPS:
         lines.append(f"  and {len(gaps) - _GAPS:,} more")
     if accepted:
@@ -106,14 +234,29 @@ def gigabytes(size_bytes: int) -> str:
 def dollars(money: Money) -> str:
     """``money`` in whole cents; what is not known says so."""
     if money.amount is None:
-        return "unknown"
+        return _UNKNOWN
     if 0 < money.amount < Decimal("0.005"):
         return "<$0.01"
     return f"${money.amount:,.2f}"
 
 
+def _amount(money: Money) -> str:
+    """As ``dollars``; zero beside something unknown is unknown."""
+    return _UNKNOWN if money.leaves_out and not money.amount else dollars(money)
+
+
 def _range(low: Money, high: Money) -> str:
-    return dollars(low) if dollars(low) == dollars(high) else f"{dollars(low)} to {dollars(high)}"
+    return _amount(low) if _amount(low) == _amount(high) else f"{_amount(low)} to {_amount(high)}"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _wrapped(line: str) -> str:
+    """``line`` on as many lines as it needs; those after the first are indented."""
+    is_headline = line.startswith(("Storage ", "Orphaned "))
+    return "\n".join(wrap(line, _WIDTH, subsequent_indent=" " * 11 if is_headline else "    "))
 
 
 def _table(*headers: str, right: int) -> Table:
@@ -129,7 +272,7 @@ def _text(value: str) -> Text:
 
 
 def _render(renderable: Any) -> str:
-    # Rendered wide and without colour: a pipe must get what a terminal shows, unwrapped.
+    # Always of one width and without colour: a pipe gets what a terminal shows.
     out = io.StringIO()
-    Console(file=out, width=160, color_system=None, highlight=False).print(renderable)
+    Console(file=out, width=_WIDTH, color_system=None, highlight=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

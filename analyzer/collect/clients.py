@@ -13,6 +13,7 @@ these clients alone: the session they come from stays as it was.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -58,6 +59,10 @@ _READINGS = 3
 _PATIENCE = 10
 
 
+#: aws, aws-cn, aws-us-gov, aws-iso-b, aws-eusc…: not a list, so that a new one is let in.
+_PARTITION = "aws(?:-[a-z0-9]{1,12}){0,2}"
+
+
 class StoppedError(Exception):
     """The run is ending; never leaves this package."""
 
@@ -67,6 +72,8 @@ class Identity(NamedTuple):
 
     partition: str
     account: str
+    #: ARN as sts:GetCallerIdentity gives it; "" when it is not known.
+    arn: str = ""
 
 
 @dataclass(slots=True)
@@ -174,7 +181,7 @@ def check_regions(regions: Iterable[str]) -> tuple[str, ...]:
 def fetch_identity(session: Session, regions: Iterable[str]) -> Identity:
     """Account and partition of ``session``'s credentials, asked of the first region that answers.
 
-    Raises RunError when the credentials cannot be used.
+    Raises RunError when the credentials cannot be used, or what answers is not AWS's STS.
     """
     failure = "no region was given"
     for region in regions:
@@ -187,9 +194,21 @@ def fetch_identity(session: Session, regions: Iterable[str]) -> Identity:
             # A region that is not enabled, or does not exist, says nothing about the others.
             failure = f"{region}: {refusal.reason} ({refusal.detail})"
             continue
-        # arn:PARTITION:sts::ACCOUNT:assumed-role/…
-        return Identity(answer["Arn"].split(":")[1], answer["Account"])
+        return _identity(answer, region)
     raise RunError(f"cannot find out whose credentials these are; sts:GetCallerIdentity failed in {failure}")
+
+
+def _identity(answer: Mapping[str, Any], region: str) -> Identity:
+    """Who GetCallerIdentity says we are; its words become the names of registries."""
+    arn, account = answer.get("Arn"), answer.get("Account")
+    # arn:PARTITION:sts::ACCOUNT:assumed-role/…
+    matched = re.match(rf"arn:({_PARTITION}):", arn) if isinstance(arn, str) else None
+    if matched is None or not isinstance(account, str) or not re.fullmatch("[0-9]{12}", account):
+        raise RunError(
+            f"sts:GetCallerIdentity in {region} answered with account {one_line(repr(account), 60)} and ARN "
+            f"{one_line(repr(arn), 120)}, which are none of AWS; check AWS_ENDPOINT_URL and the profile"
+        )
+    return Identity(matched[1], account, one_line(arn, 2048))
 
 
 def make_clients(

@@ -2,6 +2,10 @@
 
 A listing that breaks off gives what came before beside the refusal that ended it. Nothing here
 decides what a refusal means for the run, and nothing computes.
+
+A call about one repository may be refused for its parameters: a name or digest that ECR listed and
+then does not like costs that repository, not the night. Of `DescribeRepositories`, which has no
+such parameter, it is a fault of ours.
 """
 
 from __future__ import annotations
@@ -106,7 +110,11 @@ def fetch_images(client: RegistryClient, repository: str) -> ImageListing:
     try:
         # Without the filter, archived images, which are billed, are not listed.
         for page in _pages(
-            client, "DescribeImages", repositoryName=repository, filter={"imageStatus": "ANY"}
+            client,
+            "DescribeImages",
+            tolerate=PARAMETER_CODES,
+            repositoryName=repository,
+            filter={"imageStatus": "ANY"},
         ):
             faults = add_page(_of_type(page.get("imageDetails"), list), listing.artifacts)
             left_out += faults.left_out
@@ -120,11 +128,14 @@ def fetch_images(client: RegistryClient, repository: str) -> ImageListing:
 
 def fetch_lifecycle_policy(client: RegistryClient, repository: str) -> str:
     """The lifecycle policy's text as a JSON string, or ABSENT; raises RefusedError."""
-    answer = _answer(
-        client, "GetLifecyclePolicy", tolerate=(_NO_POLICY,), absent=_NO_POLICY, repositoryName=repository
-    )
-    if answer is None:
-        return ABSENT
+    try:
+        answer = client.call(
+            "GetLifecyclePolicy", tolerate=(_NO_POLICY, *PARAMETER_CODES), repositoryName=repository
+        )
+    except RefusedError as error:
+        if error.refusal.reason == _NO_POLICY:
+            return ABSENT
+        raise
     return canonical(_of_type(answer.get("lifecyclePolicyText"), str))
 
 
@@ -132,7 +143,7 @@ def fetch_tags(client: RegistryClient, arn: str) -> str:
     """The repository's AWS tags as a JSON object; raises RefusedError."""
     if not arn:
         raise RefusedError(_unusable("the repository was listed without its ARN"))
-    answer = client.call("ListTagsForResource", resourceArn=arn)
+    answer = client.call("ListTagsForResource", tolerate=PARAMETER_CODES, resourceArn=arn)
     tags = _of_type(answer.get("tags"), list)
     return canonical({str(tag.get("Key")): tag.get("Value") for tag in tags if tag.get("Key") is not None})
 
@@ -178,6 +189,7 @@ def fetch_manifests(
     try:
         answer = client.call(
             "BatchGetImage",
+            tolerate=PARAMETER_CODES,
             repositoryName=repository,
             imageIds=[{"imageDigest": digest} for digest in digests],
             acceptedMediaTypes=list(ACCEPTED_MEDIA_TYPES),
@@ -245,18 +257,6 @@ def _pages(
         if following == token:
             raise RefusedError(_unusable("the same page token came twice in a row"))
         token = following
-
-
-def _answer(
-    client: RegistryClient, operation: str, *, tolerate: Collection[str], absent: str, **parameters: object
-) -> Mapping[str, Any] | None:
-    """The answer, or None for the refusal ``absent``, which is an answer of its own."""
-    try:
-        return client.call(operation, tolerate=tolerate, **parameters)
-    except RefusedError as error:
-        if error.refusal.reason == absent:
-            return None
-        raise
 
 
 def _unusable(detail: str) -> Refusal:

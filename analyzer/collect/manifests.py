@@ -15,12 +15,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn
 
+from analyzer.model.media_types import DOCKER_LIST, DOCKER_MANIFEST, KINDS, OCI_INDEX, OCI_MANIFEST
 from analyzer.model.records import BlobReference, Child, Kind, Manifest
-
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 #: What can be read, and what is asked for: anything else may come converted, or not at all.
 ACCEPTED_MEDIA_TYPES = (DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX)
@@ -28,12 +24,6 @@ ACCEPTED_MEDIA_TYPES = (DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX)
 #: The reason given when a text is not what its digest says.
 DIGEST_MISMATCH = "DigestMismatch"
 
-_KINDS = {
-    DOCKER_MANIFEST: Kind.IMAGE,
-    OCI_MANIFEST: Kind.IMAGE,
-    DOCKER_LIST: Kind.INDEX,
-    OCI_INDEX: Kind.INDEX,
-}
 _OCI_DEFAULT = {Kind.IMAGE: OCI_MANIFEST, Kind.INDEX: OCI_INDEX}
 
 #: Config types that make a manifest an image, and the OCI type of an empty config, which says
@@ -158,7 +148,7 @@ def _kind(content: Mapping[str, Any], api_type: str | None) -> tuple[Kind | None
     # Go programs write a property that is not set as "".
     if stated is not None and stated != "":
         stated, _ = _media_type(stated)
-        return _KINDS.get(stated), stated
+        return KINDS.get(stated), stated
     kind = None
     if "manifests" in content:
         kind = Kind.INDEX
@@ -166,10 +156,10 @@ def _kind(content: Mapping[str, Any], api_type: str | None) -> tuple[Kind | None
         kind = Kind.IMAGE
     said = _said(api_type)
     if kind is None:
-        if said in _KINDS:
+        if said in KINDS:
             raise _MalformedError
         return None, said
-    return kind, said if _KINDS.get(said) is kind else _OCI_DEFAULT[kind]
+    return kind, said if KINDS.get(said) is kind else _OCI_DEFAULT[kind]
 
 
 def _add_blob(blobs: list[BlobReference], entry: Any, *, layer: bool) -> None:

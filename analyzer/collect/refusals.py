@@ -1,8 +1,8 @@
 """Which failures of a call are expected refusals, and how far each of them reaches.
 
 A refusal becomes a gap and the run goes on. Credentials that fail for the whole session end the
-run with a RunError. A request that botocore or ECR does not accept is a fault of ours: it is no
-refusal and propagates.
+run with a RunError. A request that botocore does not accept, or ECR where it is about a whole
+registry, is a fault of ours: it is no refusal and propagates.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ THROTTLING_CODES = frozenset(
 )
 
 #: What ECR answers when a request's parameters are not to its liking. A fault of ours as a rule,
-#: but also how an outdated page token and a setting that a region does not know are refused.
+#: but also how an outdated page token, a setting that a region does not know, and a repository or
+#: image that it listed and will not take are refused.
 PARAMETER_CODES = frozenset({"InvalidParameterException", "ValidationException"})
 
 #: Reason of a success whose body could not be read.

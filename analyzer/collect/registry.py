@@ -5,28 +5,34 @@ Every call to AWS is a task on the registry's lane of the shared pool. The threa
 the snapshot, so that it can stop at once when the run does.
 
 Order: repositories; then their images, policies and tags; and a repository's manifests only when
-all its images are listed, because fetching a manifest is a pull and would change the recorded pull
-time of an image that is still to be listed.
+the listing of its images is over, because fetching a manifest is a pull and would change the recorded
+pull time of an image that is still to be listed.
+
+Manifests that were fetched are stored whatever ends the collection: nobody has to fetch them again.
 """
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from analyzer.collect import ecr
+from analyzer.collect.callers import is_excluded
 from analyzer.collect.claims import Claims
 from analyzer.collect.clients import RegistryClient, StoppedError
 from analyzer.collect.ecr import BATCH, RepositoryRecord
 from analyzer.collect.gaps import gap_of, odd_gap
 from analyzer.collect.pool import Lane
 from analyzer.collect.refusals import REPOSITORY_GONE, Reach, Refusal, RefusedError, one_line
+from analyzer.errors import LeaseError, RunError
 from analyzer.model.records import (
     Artifact,
     Gap,
@@ -42,14 +48,29 @@ from analyzer.model.records import (
 if TYPE_CHECKING:
     from analyzer.collect.run import Progress, SnapshotStore
 
-LeaseT = TypeVar("LeaseT")
+
+class HeldLease(Protocol):
+    """The right to write a registry, while it lasts."""
+
+    @property
+    def lost(self) -> threading.Event:
+        """Set when another collector has taken over."""
+
+
+LeaseT = TypeVar("LeaseT", bound=HeldLease)
 T = TypeVar("T")
 
 #: Manifests handed to the store at a time; what a kill loses at most.
 _STORE_AT_ONCE = 1_000
 #: Seconds to wait for manifests that another registry is fetching before fetching them as well.
 _CLAIM_PATIENCE = 60.0
+#: Seconds between looks at the lease while no task ends.
+_LOOK = 1.0
 
+#: Why the manifest of an archived image is not to be had.
+_IMAGE_ARCHIVED = "ImageArchived"
+#: Why a single image's manifest did not come; of an archived image, what ECR says of it.
+_IMAGE_NOT_FOUND = "ImageNotFound"
 #: Not readable while archived, nor while being restored.
 _ARCHIVED = frozenset({ImageStatus.ARCHIVED, ImageStatus.ACTIVATING})
 
@@ -82,7 +103,7 @@ class _RepositoryOutcome:
     gaps: list[Gap]
     wanted: _Wanted | None
     #: Archived artifacts whose manifest was refused before and is not asked for again.
-    unread_archived: int = 0
+    unread_archived: Collection[str] = ()
 
 
 class RegistryCollector(Generic[LeaseT]):
@@ -96,7 +117,9 @@ class RegistryCollector(Generic[LeaseT]):
         claims: Claims,
         progress: Progress,
         clock: Callable[[], float],
+        caller: str,
     ) -> None:
+        """``caller`` is the ARN of whoever makes the calls, "" where it is not known."""
         self.key: RegistryKey = client.key
         self.gaps: list[Gap] = []
         self.manifests_fetched = 0
@@ -106,6 +129,8 @@ class RegistryCollector(Generic[LeaseT]):
         self._claims = claims
         self._progress = progress
         self._clock = clock
+        self._caller = caller
+        self._lease: LeaseT | None = None
         self._results: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
         self._listed_at_ms = 0
@@ -114,9 +139,11 @@ class RegistryCollector(Generic[LeaseT]):
         self._wanted: list[_Wanted] = []
         self._refused_before: Mapping[tuple[tuple[str, int], str], ImageStatus] = {}
         self._refusals: dict[tuple[tuple[str, int], str], tuple[ManifestRefusal, Refusal]] = {}
-        self._size_conflicts: list[str] = []
+        self._unread_archived: dict[str, Collection[str]] = {}
         self._unstored: list[Manifest] = []
         self._unstored_lock = threading.Lock()
+        #: What still comes is stored at once: nobody gathers it any more.
+        self._ending = False
 
     def interrupt(self) -> None:
         """Make `collect` raise StoppedError at once; from any thread."""
@@ -125,10 +152,20 @@ class RegistryCollector(Generic[LeaseT]):
     def collect(self, lease: LeaseT, run: int) -> tuple[int, RegistryRead]:
         """Read the registry and write its snapshot; gives its number and what was read.
 
-        Raises StoppedError when interrupted, and whatever unexpected a task raised.
+        Raises StoppedError when interrupted, LeaseError when the lease is lost, and whatever
+        unexpected a task raised.
         """
-        read = self._read()
-        return self._store.commit_snapshot(lease, run, read), read
+        self._lease = lease
+        try:
+            read = self._read()
+            return self._store.commit_snapshot(lease, run, read), read
+        except BaseException:
+            with self._unstored_lock:
+                self._ending = True
+            # What ended the collection is the news, not that the database failed as well.
+            with suppress(RunError):
+                self._flush()
+            raise
 
     def _read(self) -> RegistryRead:
         self._refused_before = self._store.refused_manifests(self.key)
@@ -163,7 +200,7 @@ class RegistryCollector(Generic[LeaseT]):
             sorted(self._repositories, key=lambda read: read.key),
             self._settings,
             sorted(self.gaps),
-            [refusal for _, (refusal, _) in sorted(self._refusals.items())],
+            [refusal for _, (refusal, _) in sorted(self._refusals.items()) if _is_lasting(refusal)],
         )
 
     # Tasks and their results. A task runs on the lane; what it gives is kept in our own thread.
@@ -183,9 +220,23 @@ class RegistryCollector(Generic[LeaseT]):
 
     def _next(self) -> None:
         """Wait for a task to end and keep what it gave."""
-        keep = self._results.get()
+        while True:
+            self._raise_if_lost()
+            try:
+                keep = self._results.get(timeout=_LOOK)
+            except queue.Empty:
+                continue
+            break
         self._outstanding -= 1
         keep()
+
+    def _raise_if_lost(self) -> None:
+        """Raise LeaseError when whatever else is read could not be written."""
+        if self._lease is not None and self._lease.lost.is_set():
+            raise LeaseError(
+                f"lost the lease on {self.key.account}/{self.key.region}: another collector took over; "
+                "no snapshot was written"
+            )
 
     def _now(self, work: Callable[[], T]) -> T:
         """What ``work`` gives, run as a task."""
@@ -221,6 +272,9 @@ class RegistryCollector(Generic[LeaseT]):
             self.gaps.append(gap_of(self.key, "", operation, value))
         else:
             self._settings[name] = value
+            if name == "pull_time_update_exclusions" and self._caller:
+                excluded = is_excluded(self._caller, json.loads(value))
+                self._settings["collector_excluded"] = ecr.canonical(excluded)
 
     # Repositories. `_read_repository` runs on the lane and changes nothing of ours.
 
@@ -234,7 +288,10 @@ class RegistryCollector(Generic[LeaseT]):
         if listing.faults.left_out and status is ReadStatus.COMPLETE:
             # One of them may be an image that is known: it must not seem to be gone.
             status = ReadStatus.PARTIAL
-        if refusal is None or (refusal.reason != REPOSITORY_GONE and refusal.reach is not Reach.REGISTRY):
+        out_of_reach = refusal is not None and (
+            refusal.reason == REPOSITORY_GONE or refusal.reach is Reach.REGISTRY
+        )
+        if not out_of_reach:
             try:
                 settings["lifecycle_policy_text"] = ecr.fetch_lifecycle_policy(client, name)
             except RefusedError as error:
@@ -244,15 +301,15 @@ class RegistryCollector(Generic[LeaseT]):
             except RefusedError as error:
                 gaps.append(gap_of(self.key, name, "ListTagsForResource", error.refusal))
         read = RepositoryRead(name, repository.created_at_ms, status, list(artifacts.values()), settings)
-        if refusal is not None or not artifacts:
+        if out_of_reach or not artifacts:
             return _RepositoryOutcome(read, gaps, None)
         unknown = self._store.unknown_manifests(artifacts.keys())
         hopeless = {digest for digest in unknown if self._is_hopeless(read.key, artifacts[digest])}
         wanted = sorted(unknown - hopeless)
         if not wanted:
-            return _RepositoryOutcome(read, gaps, None, len(hopeless))
+            return _RepositoryOutcome(read, gaps, None, hopeless)
         fetch = _Wanted(repository, {digest: artifacts[digest] for digest in wanted}, deque(wanted))
-        return _RepositoryOutcome(read, gaps, fetch, len(hopeless))
+        return _RepositoryOutcome(read, gaps, fetch, hopeless)
 
     def _is_hopeless(self, repository: tuple[str, int], artifact: Artifact) -> bool:
         """Whether its manifest was refused while it was archived, and it still is."""
@@ -283,10 +340,7 @@ class RegistryCollector(Generic[LeaseT]):
         self._note_time()
         self._repositories.append(read)
         self.gaps += outcome.gaps
-        if outcome.unread_archived:
-            count = outcome.unread_archived
-            detail = f"the manifests of {count} archived images cannot be read before they are restored"
-            self.gaps.append(odd_gap(self.key, read.name, "BatchGetImage", "ImageArchived", detail, count))
+        self._unread_archived[read.name] = outcome.unread_archived
         self._progress.repository_done(self.key, read.name, len(read.artifacts))
         if outcome.wanted is not None:
             self._wanted.append(outcome.wanted)
@@ -315,7 +369,7 @@ class RegistryCollector(Generic[LeaseT]):
             wanted.closed = answers.refusal
         with self._unstored_lock:
             self._unstored += answers.manifests
-            due = len(self._unstored) >= _STORE_AT_ONCE
+            due = self._ending or len(self._unstored) >= _STORE_AT_ONCE
         if due:
             self._flush()
         return wanted, answers
@@ -328,18 +382,18 @@ class RegistryCollector(Generic[LeaseT]):
             return
         # In digest order, as two processes that write the same ones should.
         manifests.sort(key=lambda manifest: manifest.digest)
-        conflicts = self._store.add_manifests(manifests)
+        self._store.add_manifests(manifests)
         self._claims.settle(stored=[manifest.digest for manifest in manifests])
-        with self._unstored_lock:
-            self._size_conflicts += conflicts
 
     def _keep_batch(self, result: tuple[_Wanted, ecr.ManifestAnswers]) -> None:
         wanted, answers = result
         repository = (wanted.repository.name, wanted.repository.created_at_ms)
         for digest, refusal in answers.refused.items():
             status = wanted.artifacts[digest].image_status
-            entry = ManifestRefusal(repository, digest, refusal.reason, status)
-            self._refusals[repository, digest] = entry, refusal
+            reason = refusal.reason
+            if reason == _IMAGE_NOT_FOUND and status in _ARCHIVED:
+                reason = _IMAGE_ARCHIVED
+            self._refusals[repository, digest] = ManifestRefusal(repository, digest, reason, status), refusal
         if answers.manifests:
             self.manifests_fetched += len(answers.manifests)
             self._progress.manifests_fetched(self.key, len(answers.manifests))
@@ -361,6 +415,7 @@ class RegistryCollector(Generic[LeaseT]):
             self._finish()
             if sum(len(wanted.busy) for wanted in waiting) == before:
                 self._claims.wait(seen, 0.5)
+                self._raise_if_lost()
                 self._raise_if_stopped()
 
     def _raise_if_stopped(self) -> None:
@@ -372,21 +427,35 @@ class RegistryCollector(Generic[LeaseT]):
 
     def _count_manifest_gaps(self) -> None:
         """Gaps for what has no manifest in the end, one per repository and reason."""
-        # RefusedError here, but another repository or registry gave it: nothing is missing.
+        # Refused here, but another repository or registry gave it: nothing is missing.
         self._refusals = {
             key: entry for key, entry in self._refusals.items() if not self._claims.is_stored(key[1])
         }
+        archived = Counter(
+            name
+            for name, digests in self._unread_archived.items()
+            for digest in digests
+            if not self._claims.is_stored(digest)
+        )
         counts: Counter[tuple[str, str]] = Counter()
         examples: dict[tuple[str, str], Refusal] = {}
-        for ((name, _), _), (_, refusal) in sorted(self._refusals.items(), key=lambda item: item[0]):
+        for ((name, _), _), (kept, refusal) in sorted(self._refusals.items(), key=lambda item: item[0]):
+            # The same words on the first night, when it was asked for, as on all others.
+            if kept.reason == _IMAGE_ARCHIVED:
+                archived[name] += 1
+                continue
             counts[name, refusal.reason] += 1
             examples.setdefault((name, refusal.reason), refusal)
         for (name, reason), count in counts.items():
             self.gaps.append(gap_of(self.key, name, "BatchGetImage", examples[name, reason], count=count))
-        if self._size_conflicts:
-            conflicts = sorted(self._size_conflicts)
-            detail = f"manifests contradict each other on the size of a blob: {one_line(conflicts[0])}"
-            self.gaps.append(odd_gap(self.key, "", "BatchGetImage", "SizeConflict", detail, len(conflicts)))
+        for name, count in archived.items():
+            detail = f"the manifests of {count} archived images cannot be read before they are restored"
+            self.gaps.append(odd_gap(self.key, name, "BatchGetImage", _IMAGE_ARCHIVED, detail, count))
+
+
+def _is_lasting(refusal: ManifestRefusal) -> bool:
+    """Whether it is worth remembering: an archived image is asked for again unless that is the reason."""
+    return refusal.reason == _IMAGE_ARCHIVED or refusal.image_status not in _ARCHIVED
 
 
 def _status(refusal: Refusal | None, kept: int) -> ReadStatus:

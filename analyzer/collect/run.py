@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol
 
 from analyzer import __version__
 from analyzer.collect.claims import Claims
@@ -24,24 +24,28 @@ from analyzer.collect.clients import (
 )
 from analyzer.collect.pool import Lane, Pool
 from analyzer.collect.refusals import one_line
-from analyzer.collect.registry import RegistryCollector
+from analyzer.collect.registry import LeaseT, RegistryCollector
 from analyzer.errors import InputError, LeaseError
 from analyzer.model.records import Gap, ImageStatus, Manifest, RegistryKey, RegistryRead
 
 if TYPE_CHECKING:
     from boto3.session import Session
 
-LeaseT = TypeVar("LeaseT")
+#: What is done with a snapshot (its registry, run and number) as soon as it is written, while its
+#: lease is still held; gives the gaps that only what is stored shows.
+AfterSnapshot = Callable[[RegistryKey, int, int], Sequence[Gap]]
 
 #: Seconds given to the threads of a failed or interrupted run to let go of their leases.
 _FAREWELL = 10.0
+#: Seconds between looks for an interrupt while no registry ends.
+_LOOK = 1.0
 
 
 class SnapshotStore(Protocol[LeaseT]):
     """What the collector needs of the store; called from several threads."""
 
-    def begin_run(self, started_at_ms: int, host: str, version: str) -> int:
-        """Number of a new run."""
+    def begin_run(self, started_at_ms: int, host: str, version: str, caller: str | None) -> int:
+        """Number of a new run by ``caller``, an ARN, None where it is not known."""
 
     def finish_run(self, run: int, finished_at_ms: int, status: str) -> None:
         """Record how a run ended: complete, gaps or failed."""
@@ -52,14 +56,17 @@ class SnapshotStore(Protocol[LeaseT]):
     def unknown_manifests(self, digests: Collection[str]) -> set[str]:
         """Those of ``digests`` whose manifest was never stored."""
 
-    def add_manifests(self, manifests: Sequence[Manifest]) -> Sequence[str]:
-        """Store manifests for ever; gives a sentence per blob whose size contradicts what is known."""
+    def add_manifests(self, manifests: Sequence[Manifest]) -> None:
+        """Store manifests for ever."""
 
     def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
         """(repository key, digest) of manifests refused before, with the image's status then."""
 
     def commit_snapshot(self, lease: LeaseT, run: int, read: RegistryRead) -> int:
         """Write a registry's next snapshot; gives its number. Raises LeaseError if the lease is lost."""
+
+    def record_gaps(self, run: int, key: RegistryKey, gaps: Sequence[Gap]) -> None:
+        """Record why the run left no snapshot of a registry."""
 
 
 class Progress(Protocol):
@@ -143,11 +150,13 @@ def collect(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
     progress: Progress,
+    after_snapshot: AfterSnapshot = lambda _key, _run, _snapshot: (),
 ) -> CollectResult:
     """Read the account's registries in ``options.regions`` and write a snapshot of each.
 
     Whatever AWS refuses is a gap of the registry it is about, and the others go on. ``clock`` gives
-    seconds since 1970 UTC; ``sleep`` is what the rate limits wait with.
+    seconds since 1970 UTC; ``sleep`` is what the rate limits wait with; ``after_snapshot`` is called
+    from several threads.
 
     Raises InputError when the options make no sense or the credentials are another account's,
     RunError when the credentials cannot be used, and whatever unexpected a thread raised: then the
@@ -177,10 +186,21 @@ def collect(
         attempts=options.attempts,
     )
     host = socket.gethostname()
-    run = store.begin_run(_ms(clock), host, __version__)
+    run = store.begin_run(_ms(clock), host, __version__, identity.arn or None)
     status = "failed"
     try:
-        registries = _Run(store, run, host, clients, options.workers, stop, _OneAtATime(progress), clock).go()
+        registries = _Run(
+            store,
+            run,
+            host,
+            clients,
+            options.workers,
+            stop,
+            _OneAtATime(progress),
+            clock,
+            identity.arn,
+            after_snapshot,
+        ).go()
         status = "gaps" if any(registry.gaps for registry in registries) else "complete"
     finally:
         store.finish_run(run, _ms(clock), status)
@@ -207,19 +227,23 @@ class _Run(Generic[LeaseT]):
         stop: threading.Event,
         progress: Progress,
         clock: Callable[[], float],
+        caller: str,
+        after_snapshot: AfterSnapshot,
     ) -> None:
         self._store = store
         self._run = run
         self._host = host
         self._stop = stop
         self._progress = progress
+        self._after_snapshot = after_snapshot
         self._finished: queue.SimpleQueue[RegistrySummary | BaseException] = queue.SimpleQueue()
         self._pool = Pool(workers, len(clients))
         claims = Claims()
         self._jobs: list[tuple[RegistryCollector[LeaseT], Lane]] = []
         for client in clients:
             lane = self._pool.lane()
-            self._jobs.append((RegistryCollector(client, lane, self._store, claims, progress, clock), lane))
+            collector = RegistryCollector(client, lane, self._store, claims, progress, clock, caller)
+            self._jobs.append((collector, lane))
 
     def go(self) -> list[RegistrySummary]:
         """Collect all registries; raises the first thing unexpected that happens in any of them."""
@@ -232,7 +256,11 @@ class _Run(Generic[LeaseT]):
             for thread in threads:
                 thread.start()
             while len(summaries) < len(threads):
-                outcome = self._finished.get()
+                try:
+                    outcome = self._finished.get(timeout=_LOOK)
+                except queue.Empty:
+                    # An interrupt that the system gave to another thread shows here.
+                    continue
                 if isinstance(outcome, BaseException):
                     raise outcome
                 summaries.append(outcome)
@@ -258,10 +286,13 @@ class _Run(Generic[LeaseT]):
 
     def _collect(self, collector: RegistryCollector[LeaseT]) -> RegistrySummary:
         key = collector.key
+        reason = "LeaseHeld"
         try:
             with self._store.lease(key, f"pid {os.getpid()}", self._host) as lease:
+                reason = "LeaseLost"
                 self._progress.registry_started(key)
                 snapshot, read = collector.collect(lease, self._run)
+                gaps = self._after_snapshot(key, self._run, snapshot)
             summary = RegistrySummary(
                 key=key,
                 snapshot=snapshot,
@@ -269,10 +300,10 @@ class _Run(Generic[LeaseT]):
                 repositories=len(read.repositories),
                 artifacts=sum(len(repository.artifacts) for repository in read.repositories),
                 manifests_fetched=collector.manifests_fetched,
-                gaps=tuple(read.gaps),
+                gaps=tuple(sorted((*read.gaps, *gaps))),
             )
         except LeaseError as error:
-            gap = Gap(key.account, key.region, "", "lease", "LeaseHeld", one_line(error))
+            gap = Gap(key.account, key.region, "", "lease", reason, one_line(error))
             summary = RegistrySummary(
                 key=key,
                 snapshot=None,
@@ -280,6 +311,7 @@ class _Run(Generic[LeaseT]):
                 manifests_fetched=collector.manifests_fetched,
                 gaps=(*sorted(collector.gaps), gap),
             )
+            self._store.record_gaps(self._run, key, summary.gaps)
         self._progress.registry_done(summary)
         return summary
 

@@ -8,6 +8,7 @@ database, and never decide an order that a reader sees.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,15 @@ Int32 = npt.NDArray[np.int32]
 UInt32 = npt.NDArray[np.uint32]
 UInt8 = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
+
+
+class Listed(IntEnum):
+    """What a listing says an artifact is."""
+
+    #: Nothing, or a media type that this version does not know: it may name children.
+    UNKNOWN = 0
+    IMAGE = 1
+    INDEX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,9 @@ class Artifacts:
     reported_size_bytes: Int64
     #: digest_id of the subject as DescribeImages names it, 0 for none.
     subject: UInt32
+    #: What imageManifestMediaType says it is, by ``Listed`` codes: all there is to know of an
+    #: artifact whose manifest cannot be read.
+    listed: UInt8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +90,13 @@ class Frames:
     """One or more registries as their chosen snapshots saw them.
 
     ``registries`` (ordered by account, region, partition): partition, account, region, snapshot
-    (its number), taken_at_ms, status, blob_mounting ("ENABLED", "DISABLED" or "" when unknown),
-    blob_mounting_ever (bool: ENABLED in this or any earlier snapshot).
+    (its number), run (that took it), taken_at_ms, status, blob_mounting ("ENABLED", "DISABLED" or ""
+    when unknown), blob_mounting_ever (bool: ENABLED in this or any earlier snapshot).
 
     ``repositories`` (ordered by account, region, name, created_at_ms): registry (position),
     repository, created_at_ms, status (of its last read), complete_at_ms (time of its last complete
-    read, NO_TIME if none), encryption_type ("" unknown), kms_key ("" none),
-    pull_through_cache (bool), lifecycle_policy_text (None when absent or unknown),
+    read, NO_TIME if none), encryption_type ("" unknown), kms_key ("" none), pull_through_cache
+    (bool), pull_through_cache_known (bool), lifecycle_policy_text (None when absent or unknown),
     lifecycle_policy_known (bool).
     """
 

@@ -15,7 +15,7 @@ from typing import Literal
 import pandas as pd
 
 from analyzer.model.records import Gap
-from analyzer.model.units import Money
+from analyzer.model.units import Money, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +47,14 @@ class Counts:
     untagged_images: int
     #: Images reachable from no tag, through index or subject.
     orphaned_images: int
+    #: Images that nothing known reaches, in a repository where a tag reaches an index (or something
+    #: of unknown type) that could not be read: whether they are orphaned is unknown.
+    possibly_reached_images: int
     #: Images not used (pushed or pulled, themselves or through an index) for ``stale_days``.
     stale_images: int
     #: Images for which ECR records no pull.
     never_pulled_images: int
+    #: Archived or being restored; those of unknown size are among them.
     archived_images: int
 
 
@@ -84,7 +88,9 @@ class RepositoryRow:
     orphaned_cost: Money
     #: True, False, or None where it could not be read.
     has_lifecycle_policy: bool | None
-    pull_through_cache: bool
+    #: True, False, or None where the rules could not be read, or one of them could have filled any
+    #: repository.
+    pull_through_cache: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +101,9 @@ class RegistryRow:
     account: str
     region: str
     snapshot: int
+    #: The run that took the snapshot: an earlier one than ``Report.run`` where that run did not
+    #: read this registry.
+    run: int
     taken_at: datetime
     #: complete, partial or refused: how the last read of its repository list went.
     status: str
@@ -129,11 +138,14 @@ class Totals:
     cost: ScopedMoney
     cost_low: Money
     cost_high: Money
+    #: Where the two ends stand: mixed when registries differ.
+    cost_low_scope: Literal["repository", "registry", "mixed"]
+    cost_high_scope: Scope
     #: What the orphaned images cost per month, at both scopes.
     orphaned_cost: ScopedMoney
     #: What the images with the trait stale cost per month, at both scopes.
     stale_cost: ScopedMoney
-    #: Sum of imageSizeInBytes over images and referrers: what a tool without manifests would show.
+    #: Sum of imageSizeInBytes over all but indexes: what a tool without manifests would show.
     reported_size_bytes: int
 
 

@@ -1,8 +1,16 @@
-"""Connections: SQLite with its safety catches on, or PostgreSQL."""
+"""Connections: SQLite with its safety catches on, or PostgreSQL.
+
+An SQLite file is looked at before it is believed to be ours, and may be read by somebody who must
+not write it. So reads leave no trace until the schema was recognised (`Database.adopt`) or something
+was written: the file is opened read-only, and where no other file beside it shows that it is in use,
+as one that does not change (``immutable``), which needs no write access to its folder either.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +20,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from analyzer.errors import InputError, RunError
 
@@ -43,6 +51,16 @@ _WRITE = "demurrage_write"
 #: Number of the lock that keeps two upgrades of one PostgreSQL database apart.
 _UPGRADE_LOCK = 0x64656D75
 _MOUNTS = Path("/proc/self/mountinfo")
+#: Connections of one process. Nobody holds one while waiting for another, so that who waits gets
+#: one in the end; PostgreSQL admits a hundred from all hosts together unless told otherwise, and
+#: each of SQLite's takes two file handles.
+_CONNECTIONS = 20
+#: Far longer than any transaction: hundreds of threads may queue for those connections.
+_POOL_SECONDS = 3600.0
+
+
+class ChangedError(RunError):
+    """A file that was read as one that does not change has changed; the answer is not to be used."""
 
 
 class Database:
@@ -56,6 +74,12 @@ class Database:
         """
         self.engine = _create_engine(url, busy_seconds, mounts)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        #: Whether reads may go through ``engine``, as on PostgreSQL they always may.
+        self._is_ours = not self.is_sqlite
+        if self.is_sqlite:
+            self._file = Path(self.engine.url.database or "").resolve()
+            self._immutable = _reading_engine(self._file, "mode=ro&immutable=1", busy_seconds)
+            self._read_only = _reading_engine(self._file, "mode=ro", busy_seconds)
         #: SQLite has one writer: threads of this process queue here and not on a busy timeout.
         self._writer = threading.Lock()
 
@@ -67,16 +91,59 @@ class Database:
     @property
     def is_missing(self) -> bool:
         """Whether it is an SQLite file that does not exist yet; connecting would make an empty one."""
-        return self.is_sqlite and not Path(self.engine.url.database or "").exists()
+        return self.is_sqlite and not self._file.exists()
+
+    def adopt(self) -> None:
+        """Take the file for this program's own: reads may leave SQLite's files beside it for a while.
+
+        Where it or its folder cannot be written, reads go on without a trace.
+        """
+        if not self._is_ours:
+            self._is_ours = os.access(self._file, os.W_OK) and os.access(self._file.parent, os.W_OK)
+
+    def use_wal(self) -> None:
+        """Let SQLite's readers and writer not wait for each other: kept in the file, for good.
+
+        Only for a file that is known to be this program's own: it changes the file's header.
+        """
+        if self.is_sqlite:
+            with self.translated(), self.engine.connect() as connection:
+                _use_wal(connection)
+            self._is_ours = True
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that sees one unchanging state of the database until it is closed."""
-        with self.translated(), self.engine.connect() as connection:
+        """A connection that sees one unchanging state of the database until it is closed.
+
+        Raises InputError when the file may not be read, or is no database; ChangedError when it was
+        read without locks, for want of the right to take any, and somebody wrote it meanwhile.
+        """
+        if self._is_ours:
+            with self._reading(self.engine) as connection:
+                yield connection
+        elif self._is_in_use():
+            with self._reading(self._read_only) as connection:
+                yield connection
+        else:
+            before = _stamp(self._file)
+            with self._reading(self._immutable) as connection:
+                yield connection
+            if _stamp(self._file) != before:
+                raise ChangedError(f"the database {self.label} was written while it was read; try again")
+
+    @contextmanager
+    def _reading(self, engine: Engine) -> Iterator[Connection]:
+        with self.translated(), engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
+
+    def _is_in_use(self) -> bool:
+        """Whether SQLite's log beside the file holds what the file does not."""
+        logs = (self._file.with_name(f"{self._file.name}-{kind}") for kind in ("wal", "journal"))
+        stamps = [_stamp(log) for log in logs]
+        return any(stamp is not None and stamp[1] > 0 for stamp in stamps)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -85,6 +152,7 @@ class Database:
         with self.translated(), turn, self.engine.connect() as connection:
             connection.execution_options(**{_WRITE: True})
             with connection.begin():
+                self._is_ours = True
                 yield connection
 
     @contextmanager
@@ -98,8 +166,10 @@ class Database:
             connection.execution_options(**{_WRITE: True})
             try:
                 if self.is_sqlite:
+                    _use_wal(connection)
                     # Does nothing inside a transaction, so it goes past SQLAlchemy, which begins one.
                     connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+                    self._is_ours = True
                 else:
                     connection.exec_driver_sql("SELECT pg_advisory_lock(%s)", (_UPGRADE_LOCK,))
                     connection.commit()
@@ -110,12 +180,34 @@ class Database:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turns what the database library raises into RunError, one line without a password."""
+        """Turns what the database library raises into RunError, one line without a password.
+
+        A file that is none of SQLite's, or that this user may not open, is an InputError.
+        """
         try:
             yield
-        except (DBAPIError, PoolTimeoutError) as error:
+        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
             reason = error.orig if isinstance(error, DBAPIError) else error
+            code = str(getattr(reason, "sqlite_errorname", ""))
+            if code == "SQLITE_NOTADB":
+                raise InputError(f"--db {self.label} is not an SQLite database; {_USE}") from error
+            if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) and self._file.is_file():
+                raise InputError(
+                    f"--db {self.label}: this user may not open it ({_first_line(reason)}); give it write "
+                    "access to the file and its folder. Reading alone needs none once whoever wrote last "
+                    f"has closed it, so that no {self._file.name}-wal is left"
+                ) from error
             raise RunError(f"the database {self.label} failed: {_first_line(reason)}") from error
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """Time of the last change and size; None while there is no such file."""
+    try:
+        about = file.stat()
+    except FileNotFoundError:
+        # Asked first, it might be gone by now all the same.
+        return None
+    return about.st_mtime_ns, about.st_size
 
 
 def _first_line(error: BaseException | None) -> str:
@@ -138,7 +230,7 @@ def _create_engine(url: str, busy_seconds: float, mounts: Path) -> Engine:
     if parsed.drivername not in _POSTGRESQL:
         raise InputError(f"--db {_label(parsed)}: only SQLite and PostgreSQL (psycopg) are supported; {_USE}")
     try:
-        return create_engine(parsed.set(drivername="postgresql+psycopg"))
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), **_pool())
     except ModuleNotFoundError as error:
         raise InputError(
             f"--db {_label(parsed)}: the module {error.name} is not installed; "
@@ -152,19 +244,53 @@ def _sqlite(url: URL, busy_seconds: float, mounts: Path) -> Engine:
         raise InputError(f"--db {label} names no file (a database in memory keeps no history); {_USE}")
     if name.startswith("file:"):
         raise InputError(f"--db {label}: SQLite's own file: URIs are not supported; {_USE}")
+    if url.query:
+        raise InputError(f"--db {label}: options after a ? are not supported with SQLite; {_USE}")
     file = Path(name).resolve()
-    if not file.parent.is_dir():
+    try:
+        folder_exists, is_folder = file.parent.is_dir(), file.is_dir()
+    except PermissionError as error:
+        raise InputError(f"--db {label}: this user may not look into {file.parent}") from error
+    if not folder_exists:
         raise InputError(f"--db {label}: the folder {file.parent} does not exist; create it first")
+    if is_folder:
+        raise InputError(f"--db {label} is a folder; name a file in it")
     kind = _file_system(file.parent, mounts)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise InputError(
             f"--db {label}: {file.parent} is on a network file system ({kind}), where SQLite's locks do "
             "not hold; use a local disk, or PostgreSQL"
         )
-    engine = create_engine(url, connect_args={"timeout": busy_seconds})
+    return _listening(create_engine(url, connect_args={"timeout": busy_seconds}, **_pool()))
+
+
+def _pool() -> dict[str, Any]:
+    return {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": _POOL_SECONDS}
+
+
+def _reading_engine(file: Path, options: str, busy_seconds: float) -> Engine:
+    """Connections that cannot write ``file``, closed as soon as they are done with."""
+
+    def connect() -> sqlite3.Connection:
+        # In a URI of SQLite's, which SQLAlchemy's URL does not take from outside (see `_sqlite`).
+        return sqlite3.connect(
+            f"{file.as_uri()}?{options}", timeout=busy_seconds, check_same_thread=False, uri=True
+        )
+
+    return _listening(create_engine("sqlite://", creator=connect, poolclass=NullPool))
+
+
+def _listening(engine: Engine) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _use_wal(connection: Connection) -> None:
+    # Cannot be changed inside a transaction, so it goes past SQLAlchemy, which begins one.
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -172,8 +298,8 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     # None it keeps out of the way, and _begin_sqlite says BEGIN (SQLAlchemy's documented way).
     connection.isolation_level = None
     cursor = connection.cursor()
+    # None of these writes to the file: it may turn out to be another program's.
     for pragma in (
-        "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=FULL",
         "PRAGMA foreign_keys=ON",
         # In pages, 40 MB: new digests land all over their index, and the default of 1,000 pages

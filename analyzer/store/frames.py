@@ -27,9 +27,12 @@ from analyzer.model.frames import (
     Frames,
     Int32,
     Int64,
+    Listed,
     Manifests,
+    UInt8,
 )
-from analyzer.model.records import ABSENT, ReadStatus
+from analyzer.model.media_types import KINDS
+from analyzer.model.records import ABSENT, Kind, ReadStatus
 from analyzer.store import tables
 from analyzer.store.snapshots import SnapshotRef
 from analyzer.store.state import during
@@ -46,6 +49,7 @@ _COLUMNS: dict[str, Any] = {
     "encryption_type": "str",
     "kms_key": "str",
     "pull_through_cache": np.bool_,
+    "pull_through_cache_known": np.bool_,
     "lifecycle_policy_text": object,
     "lifecycle_policy_known": np.bool_,
 }
@@ -151,6 +155,7 @@ def _registries(connection: Connection, snapshots: Sequence[SnapshotRef]) -> pd.
                 "account": key.account,
                 "region": key.region,
                 "snapshot": snapshot.number,
+                "run": snapshot.run,
                 "taken_at_ms": snapshot.taken_at_ms,
                 "status": str(snapshot.status),
                 "blob_mounting": (now[0] if now else None) or "",
@@ -166,7 +171,7 @@ def _repositories(connection: Connection, snapshots: Sequence[SnapshotRef]) -> t
     for position, snapshot in enumerate(snapshots):
         complete_at = _complete_at(connection, snapshot)
         settings = _settings(connection, snapshot)
-        prefixes = _pull_through_prefixes(connection, snapshot)
+        prefixes, may_be_any = _pull_through_prefixes(connection, snapshot)
         query = (
             select(repository.c.id, repository.c.name, repository.c.created_at_ms, read.c.status)
             .join(read, read.c.repository_id == repository.c.id)
@@ -187,7 +192,8 @@ def _repositories(connection: Connection, snapshots: Sequence[SnapshotRef]) -> t
                     "complete_at_ms": complete_at.get(key, NO_TIME),
                     "encryption_type": encryption.get("encryptionType") or "",
                     "kms_key": encryption.get("kmsKey") or "",
-                    "pull_through_cache": any(name.startswith(prefix) for prefix in prefixes),
+                    "pull_through_cache": (cached := name.startswith(prefixes)),
+                    "pull_through_cache_known": cached or not may_be_any,
                     "lifecycle_policy_text": policy,
                     "lifecycle_policy_known": "lifecycle_policy_text" in own,
                 }
@@ -252,11 +258,12 @@ def _settings(connection: Connection, snapshot: SnapshotRef) -> dict[int, dict[s
     return found
 
 
-def _pull_through_prefixes(connection: Connection, snapshot: SnapshotRef) -> tuple[str, ...]:
-    """Name prefixes of repositories that pull-through-cache rules fill.
+def _pull_through_prefixes(connection: Connection, snapshot: SnapshotRef) -> tuple[tuple[str, ...], bool]:
+    """Name prefixes of repositories that pull-through-cache rules fill, and whether any other may be.
 
-    The prefix ROOT stands for every name that no other rule covers; which of those a rule really
-    filled cannot be told, so they are left among the ordinary repositories.
+    The prefix ROOT stands for every name that no other rule covers; which of those the rule really
+    filled cannot be told, so they stay among the ordinary repositories, as they do where the rules
+    could not be read.
     """
     setting, value = tables.registry_setting, tables.setting_value
     query = (
@@ -269,9 +276,10 @@ def _pull_through_prefixes(connection: Connection, snapshot: SnapshotRef) -> tup
         )
     )
     text = connection.execute(query).scalar_one_or_none()
-    rules = json.loads(text) if text else None
-    prefixes = (rule.get("ecrRepositoryPrefix", "") for rule in rules or ())
-    return tuple(sorted(f"{prefix}/" for prefix in prefixes if prefix and prefix != "ROOT"))
+    rules = (json.loads(text) or ()) if text is not None else ()
+    prefixes = {rule.get("ecrRepositoryPrefix", "") for rule in rules}
+    named = tuple(sorted(f"{prefix}/" for prefix in prefixes if prefix and prefix != "ROOT"))
+    return named, text is None or "ROOT" in prefixes
 
 
 def _artifacts(connection: Connection, places: Places) -> Artifacts:
@@ -284,6 +292,7 @@ def _artifacts(connection: Connection, places: Places) -> Artifacts:
         table.c.image_status,
         func.coalesce(table.c.reported_size_bytes, literal(NO_SIZE)),
         func.coalesce(table.c.subject_id, literal(0)),
+        func.coalesce(table.c.media_type_id, literal(0)),
     )
     order = np.lexsort((rows[:, 1], rows[:, 0]))
     if not np.array_equal(order, np.arange(len(rows))):
@@ -307,7 +316,19 @@ def _artifacts(connection: Connection, places: Places) -> Artifacts:
         tags=tags,
         reported_size_bytes=rows[:, 4].copy(),
         subject=rows[:, 5].astype(np.uint32),
+        listed=_listed(connection)[rows[:, 6]],
     )
+
+
+def _listed(connection: Connection) -> UInt8:
+    """``Listed`` code by media_type_id."""
+    table = tables.media_type
+    rows = connection.execute(select(table.c.id, table.c.name)).all()
+    codes = np.full(max((key for key, _ in rows), default=0) + 1, Listed.UNKNOWN, np.uint8)
+    for key, name in rows:
+        if name in KINDS:
+            codes[key] = Listed.INDEX if KINDS[name] is Kind.INDEX else Listed.IMAGE
+    return codes
 
 
 def match_artifacts(keys: Int64, rows: Int64) -> tuple[Int64, Bools]:

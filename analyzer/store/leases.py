@@ -27,6 +27,10 @@ from analyzer.store.engine import Database
 STALE_AFTER_MS = 5 * 60_000
 _HEARTBEAT_SECONDS = 30.0
 
+#: What this process holds. Process numbers come back, the same in every life of a container: a
+#: lease of our own number that is not among these was a former process's.
+_held: set[tuple[RegistryKey, int]] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -73,7 +77,8 @@ def hold_lease(
     Raises LeaseError, saying who holds it since when and where, when another collector does.
     """
     number = registry_id(database, key)
-    lease = Lease(key, number, _acquire(database, key, number, holder, host, now_ms()), threading.Event())
+    fence = _acquire(database, key, number, holder, host, now_ms())
+    lease = Lease(key, number, fence, threading.Event())
     stop = threading.Event()
     beat = threading.Thread(
         target=_keep_alive, args=(database, lease, stop, now_ms), name=f"lease {key.region}", daemon=True
@@ -84,7 +89,10 @@ def hold_lease(
     finally:
         stop.set()
         beat.join()
-        _update(database, lease, {"holder": None, "host": None, "heartbeat_at_ms": None})
+        try:
+            _update(database, lease, {"holder": None, "host": None, "heartbeat_at_ms": None})
+        finally:
+            _held.discard((key, fence))
 
 
 def _acquire(database: Database, key: RegistryKey, number: int, holder: str, host: str, now_ms: int) -> int:
@@ -96,7 +104,7 @@ def _acquire(database: Database, key: RegistryKey, number: int, holder: str, hos
         if (
             row.holder is not None
             and now_ms - row.heartbeat_at_ms < STALE_AFTER_MS
-            and not (row.host == host and _is_dead(row.holder))
+            and not (row.host == host and _is_dead(row.holder, key, row.fence))
         ):
             raise LeaseError(
                 f"{key.account}/{key.region} is being collected by {row.holder} on {row.host} since "
@@ -107,11 +115,15 @@ def _acquire(database: Database, key: RegistryKey, number: int, holder: str, hos
         connection.execute(
             update(table).where(mine).values(**values, acquired_at_ms=now_ms, heartbeat_at_ms=now_ms)
         )
+        # Before anybody else can see the row. Should the commit fail, this is a number never used.
+        _held.add((key, fence))
     return fence
 
 
-def _is_dead(holder: str) -> bool:
+def _is_dead(holder: str, key: RegistryKey, fence: int) -> bool:
     """Whether ``holder`` was a process of this host ("pid 123") that is no more."""
+    if holder == f"pid {os.getpid()}":
+        return (key, fence) not in _held
     named = re.fullmatch(r"pid ([1-9][0-9]{0,8})", holder)
     # Elsewhere than on POSIX, signal 0 is not a question but an order to end.
     if named is None or os.name != "posix":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, select
@@ -30,8 +31,22 @@ def unknown_manifests(database: Database, digests: Collection[str]) -> set[str]:
     return unknown
 
 
-def add_manifests(database: Database, interner: Interner, manifests: Sequence[Manifest]) -> list[str]:
-    """Store ``manifests``; gives a sentence for every blob whose size contradicts an earlier one.
+@dataclass(frozen=True, slots=True, order=True)
+class SizeConflict:
+    """A manifest that gives a blob another size than an earlier one did."""
+
+    manifest: str
+    blob: str
+    #: As the manifest says.
+    size_bytes: int
+    #: As counted: what the first manifest that named the blob says.
+    counted_bytes: int
+    #: The manifest's name in this database.
+    manifest_id: int
+
+
+def add_manifests(database: Database, interner: Interner, manifests: Sequence[Manifest]) -> None:
+    """Store ``manifests``, and which of them contradict an earlier one on the size of a blob.
 
     The first size stays: a registry holds one blob per digest, and only one of the two can be so.
     """
@@ -48,23 +63,51 @@ def add_manifests(database: Database, interner: Interner, manifests: Sequence[Ma
         tables.platform, {child.platform for m in manifests for child in m.children if child.platform}
     )
     rows = sorted((_row(m, ids, media_types, platforms) for m in manifests), key=lambda row: row["digest_id"])
-    conflicts: dict[str, None] = {}
+    references = {
+        (ids[m.digest], ids[blob.digest], blob.size_bytes): None for m in manifests for blob in m.blobs
+    }
     with database.write() as connection:
-        sizes = _known_sizes(connection, sorted({ids[blob.digest] for m in manifests for blob in m.blobs}))
-        known = set(sizes)
-        for manifest in manifests:
-            for blob in manifest.blobs:
-                first = sizes.setdefault(ids[blob.digest], blob.size_bytes)
-                if first != blob.size_bytes:
-                    conflicts[_conflict(manifest.digest, blob, first)] = None
-        new = [{"digest_id": key, "size_bytes": sizes[key]} for key in sorted(sizes.keys() - known)]
+        sizes = _known_sizes(connection, sorted({blob for _, blob, _ in references}))
+        first: dict[int, int] = {}
+        for _, blob, size in references:
+            if blob not in sizes:
+                first.setdefault(blob, size)
+        new = [{"digest_id": blob, "size_bytes": first[blob]} for blob in sorted(first)]
         insert_rows(connection, tables.blob, new, only_new=True)
+        # Another collector may have been quicker, with another size (on SQLite there is one writer).
+        sizes |= first if database.is_sqlite else _known_sizes(connection, sorted(first))
+        conflicts = [
+            {"manifest_id": manifest, "digest_id": blob, "size_bytes": size}
+            for manifest, blob, size in sorted(references)
+            if sizes[blob] != size
+        ]
         insert_rows(connection, tables.manifest, rows, only_new=True)
-    return list(conflicts)
+        insert_rows(connection, tables.blob_conflict, conflicts, only_new=True)
 
 
-def _conflict(manifest: str, blob: BlobReference, size: int) -> str:
-    return f"{manifest} gives blob {blob.digest} {blob.size_bytes} bytes, an earlier manifest gave {size}"
+def load_size_conflicts(connection: Connection) -> list[SizeConflict]:
+    """Every contradiction there ever was, sorted; very few, as a rule none."""
+    conflict, size = tables.blob_conflict, tables.blob
+    manifest, blob = tables.digest.alias("of_manifest"), tables.digest.alias("of_blob")
+    query = (
+        select(
+            manifest.c.algorithm,
+            manifest.c.hash,
+            blob.c.algorithm,
+            blob.c.hash,
+            conflict.c.size_bytes,
+            size.c.size_bytes,
+            conflict.c.manifest_id,
+        )
+        .select_from(conflict)
+        .join(size, size.c.digest_id == conflict.c.digest_id)
+        .join(manifest, manifest.c.id == conflict.c.manifest_id)
+        .join(blob, blob.c.id == conflict.c.digest_id)
+    )
+    return sorted(
+        SizeConflict(join_digest(algorithm, value), join_digest(blob_algorithm, blob_value), *rest)
+        for algorithm, value, blob_algorithm, blob_value, *rest in connection.execute(query)
+    )
 
 
 def _code(media_type_id: int, *, foreign: bool) -> int:

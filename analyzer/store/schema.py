@@ -12,10 +12,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from analyzer.errors import SchemaError
-from analyzer.store.engine import Database
+from analyzer.store.engine import ChangedError, Database
 
 #: Where the revision is kept: not Alembic's usual name, which other programs' databases have too.
 VERSION_TABLE = "demurrage_schema"
+
+#: How often the version is looked for in a file that somebody writes just then.
+_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +53,36 @@ def schema_status(database: Database, folder: Path | None = None) -> SchemaStatu
     expected = scripts.get_current_head()
     if expected is None:
         raise SchemaError("this installation of demurrage contains no migrations; install it again")
+    current, empty = _look(database)
+    known = current is None or any(script.revision == current for script in scripts.walk_revisions())
+    return SchemaStatus(current, expected, known, empty)
+
+
+def _look(database: Database) -> tuple[str | None, bool]:
+    """The revision, if there is one, and whether the database is empty; leaves no trace in a file."""
+    if database.is_missing:
+        return None, True
+    for _ in range(_LOOKS - 1):
+        try:
+            return _look_once(database)
+        except ChangedError:
+            continue
+    return _look_once(database)
+
+
+def _look_once(database: Database) -> tuple[str | None, bool]:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         current = context.get_current_revision()
-        empty = current is None and not inspect(connection).get_table_names()
-    known = current is None or any(script.revision == current for script in scripts.walk_revisions())
-    return SchemaStatus(current, expected, known, empty)
+        about = inspect(connection)
+        return current, current is None and not (about.get_table_names() or about.get_view_names())
 
 
 def require_current_schema(database: Database) -> None:
     """Raise SchemaError, saying what to do, unless the program can work with ``database``."""
     status = schema_status(database)
     if status.is_current:
+        database.adopt()
         return
     if status.empty:
         raise SchemaError(f"the database {database.label} is empty; run: demurrage collect")

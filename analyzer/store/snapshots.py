@@ -38,8 +38,9 @@ def last_run(connection: Connection) -> int:
 def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
     """Each registry's last snapshot up to ``run``, ordered by account, region and partition.
 
-    A registry that the run could not reach shows the snapshot it had before. Raises InputError when
-    no run up to that number left a snapshot.
+    A registry that the run did not read shows the snapshot it had before; one that has never
+    answered is left out unless it was this run that asked (a region named by mistake must not stay
+    for ever). Raises InputError when no run up to that number left a snapshot.
     """
     snapshot, registry = tables.snapshot, tables.registry
     chosen = (
@@ -47,6 +48,9 @@ def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
         .where(snapshot.c.run_id <= run)
         .group_by(snapshot.c.registry_id)
         .subquery()
+    )
+    answered = select(snapshot.c.registry_id).where(
+        snapshot.c.run_id <= run, snapshot.c.status != str(ReadStatus.REFUSED)
     )
     newest = (
         select(snapshot.c.registry_id, func.max(snapshot.c.number).label("number"))
@@ -61,6 +65,7 @@ def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
         )
         .join(newest, newest.c.registry_id == snapshot.c.registry_id)
         .join(registry, registry.c.id == snapshot.c.registry_id)
+        .where(or_(snapshot.c.run_id == run, snapshot.c.registry_id.in_(answered)))
     )
     found = [
         SnapshotRef(

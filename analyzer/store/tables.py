@@ -84,6 +84,8 @@ run = Table(
     Column("status", String(16), nullable=False),
     Column("host", Text, nullable=False),
     Column("version", String(64), nullable=False),
+    #: ARN of whoever collected, as AWS gave it; NULL where it is not known.
+    Column("caller", Text),
 )
 
 #: One registry as one run saw it, numbered from 1 in each registry.
@@ -174,6 +176,16 @@ manifest = Table(
     Column("child_platforms", LargeBinary, nullable=False),
     #: JSON object, NULL for none.
     Column("annotations", Text),
+)
+
+#: Sizes that manifests give their blobs in contradiction to ``blob.size_bytes``; append-only.
+blob_conflict = Table(
+    "blob_conflict",
+    metadata,
+    _reference("manifest_id", "digest", primary_key=True),
+    _reference("digest_id", "digest", primary_key=True),
+    Column("size_bytes", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 repository = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, delete, exists, func, insert, or_, select, update
 
 from analyzer.model.records import (
+    Gap,
     ImageStatus,
     Manifest,
     ReadStatus,
@@ -21,7 +22,7 @@ from analyzer.store import tables
 from analyzer.store.bulk import insert_rows
 from analyzer.store.changes import RepositoryChanges, RepositoryState, diff_repository
 from analyzer.store.engine import Database
-from analyzer.store.gaps import gap_rows
+from analyzer.store.gaps import gap_rows, record_gaps
 from analyzer.store.interning import Interner, join_digest
 from analyzer.store.leases import Lease, hold_lease
 from analyzer.store.manifests import add_manifests, unknown_manifests
@@ -66,9 +67,10 @@ class Store:
         self._interner = Interner(database)
         self._now_ms = now_ms
 
-    def begin_run(self, started_at_ms: int, host: str, version: str) -> int:
-        """Number of a new run."""
-        values = {"started_at_ms": started_at_ms, "host": host, "version": version, "status": "running"}
+    def begin_run(self, started_at_ms: int, host: str, version: str, caller: str | None = None) -> int:
+        """Number of a new run; ``caller`` is the ARN of whoever collects, where it is known."""
+        values = {"started_at_ms": started_at_ms, "host": host, "version": version, "caller": caller}
+        values["status"] = "running"
         with self._database.write() as connection:
             new = insert(tables.run).values(**values).returning(tables.run.c.id)
             return int(connection.execute(new).scalar_one())
@@ -89,9 +91,13 @@ class Store:
         """Those of ``digests`` whose manifest was never stored."""
         return unknown_manifests(self._database, digests)
 
-    def add_manifests(self, manifests: Sequence[Manifest]) -> list[str]:
-        """Store ``manifests`` for ever; gives a sentence per blob that contradicts a known size."""
-        return add_manifests(self._database, self._interner, manifests)
+    def add_manifests(self, manifests: Sequence[Manifest]) -> None:
+        """Store ``manifests`` for ever, and where they contradict what is known of a blob's size."""
+        add_manifests(self._database, self._interner, manifests)
+
+    def record_gaps(self, run: int, key: RegistryKey, gaps: Iterable[Gap]) -> None:
+        """Record why ``run`` left no snapshot of the registry."""
+        record_gaps(self._database, run, key, gaps)
 
     def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
         """(repository, digest) of manifests that were refused, with the image's status then."""

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("caller", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
     )
     op.create_table(
@@ -82,6 +83,16 @@ def upgrade() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["digest_id"], ["digest.id"], name=op.f("fk_blob_digest_id")),
         sa.PrimaryKeyConstraint("digest_id", name=op.f("pk_blob")),
+    )
+    op.create_table(
+        "blob_conflict",
+        sa.Column("manifest_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("digest_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(["digest_id"], ["digest.id"], name=op.f("fk_blob_conflict_digest_id")),
+        sa.ForeignKeyConstraint(["manifest_id"], ["digest.id"], name=op.f("fk_blob_conflict_manifest_id")),
+        sa.PrimaryKeyConstraint("manifest_id", "digest_id", "size_bytes", name=op.f("pk_blob_conflict")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "gap",
@@ -342,3 +353,95 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("repository_id", "tag_name_id", "first_snapshot", name=op.f("pk_tag")),
         sqlite_with_rowid=False,
     )
+    for view in _SQLITE_VIEWS if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL_VIEWS:
+        op.execute(view)
+
+
+# What people who query with SQL are promised (README, "Databases"). A later migration that makes one
+# of the tables anew has to drop the views first: SQLite refuses to rename what a view depends on.
+
+_SQLITE_VIEWS = (
+    """
+    CREATE VIEW v_images AS
+    SELECT registry.account, registry.region, repository.name AS repository,
+           digest.algorithm || ':' || lower(hex(digest.hash)) AS digest,
+           strftime('%Y-%m-%dT%H:%M:%S', artifact.pushed_at_ms / 1000, 'unixepoch')
+               || printf('.%03dZ', artifact.pushed_at_ms % 1000) AS pushed_at,
+           CASE artifact.image_status WHEN 0 THEN 'ACTIVE' WHEN 1 THEN 'ARCHIVED'
+               WHEN 2 THEN 'ACTIVATING' ELSE 'OTHER' END AS image_status,
+           date(artifact_pull.pulled_day * 86400, 'unixepoch') AS last_pull
+    FROM artifact
+    JOIN repository ON repository.id = artifact.repository_id
+    JOIN registry ON registry.id = repository.registry_id
+    JOIN digest ON digest.id = artifact.digest_id
+    LEFT JOIN artifact_pull ON artifact_pull.repository_id = artifact.repository_id
+        AND artifact_pull.digest_id = artifact.digest_id AND artifact_pull.gone_snapshot IS NULL
+    WHERE artifact.gone_snapshot IS NULL
+    """,
+    """
+    CREATE VIEW v_tags AS
+    SELECT registry.account, registry.region, repository.name AS repository, tag_name.name AS tag,
+           digest.algorithm || ':' || lower(hex(digest.hash)) AS digest
+    FROM tag
+    JOIN repository ON repository.id = tag.repository_id
+    JOIN registry ON registry.id = repository.registry_id
+    JOIN tag_name ON tag_name.id = tag.tag_name_id
+    JOIN digest ON digest.id = tag.digest_id
+    WHERE tag.gone_snapshot IS NULL
+    """,
+    """
+    CREATE VIEW v_manifests AS
+    SELECT digest.algorithm || ':' || lower(hex(digest.hash)) AS digest,
+           media_type.name AS media_type,
+           CASE WHEN manifest.kind = 0 AND manifest.subject_id IS NOT NULL THEN 'referrer'
+               WHEN manifest.kind = 0 THEN 'image' WHEN manifest.kind = 1 THEN 'index'
+               WHEN manifest.kind = 2 THEN 'unknown' ELSE 'unreadable' END AS kind,
+           manifest.size_bytes
+    FROM manifest
+    JOIN digest ON digest.id = manifest.digest_id
+    JOIN media_type ON media_type.id = manifest.media_type_id
+    """,
+)
+
+_POSTGRESQL_VIEWS = (
+    """
+    CREATE VIEW v_images AS
+    SELECT registry.account, registry.region, repository.name AS repository,
+           digest.algorithm || ':' || encode(digest.hash, 'hex') AS digest,
+           to_char(TIMESTAMP 'epoch' + artifact.pushed_at_ms * INTERVAL '1 millisecond',
+               'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS pushed_at,
+           CASE artifact.image_status WHEN 0 THEN 'ACTIVE' WHEN 1 THEN 'ARCHIVED'
+               WHEN 2 THEN 'ACTIVATING' ELSE 'OTHER' END AS image_status,
+           to_char(DATE '1970-01-01' + artifact_pull.pulled_day, 'YYYY-MM-DD') AS last_pull
+    FROM artifact
+    JOIN repository ON repository.id = artifact.repository_id
+    JOIN registry ON registry.id = repository.registry_id
+    JOIN digest ON digest.id = artifact.digest_id
+    LEFT JOIN artifact_pull ON artifact_pull.repository_id = artifact.repository_id
+        AND artifact_pull.digest_id = artifact.digest_id AND artifact_pull.gone_snapshot IS NULL
+    WHERE artifact.gone_snapshot IS NULL
+    """,
+    """
+    CREATE VIEW v_tags AS
+    SELECT registry.account, registry.region, repository.name AS repository, tag_name.name AS tag,
+           digest.algorithm || ':' || encode(digest.hash, 'hex') AS digest
+    FROM tag
+    JOIN repository ON repository.id = tag.repository_id
+    JOIN registry ON registry.id = repository.registry_id
+    JOIN tag_name ON tag_name.id = tag.tag_name_id
+    JOIN digest ON digest.id = tag.digest_id
+    WHERE tag.gone_snapshot IS NULL
+    """,
+    """
+    CREATE VIEW v_manifests AS
+    SELECT digest.algorithm || ':' || encode(digest.hash, 'hex') AS digest,
+           media_type.name AS media_type,
+           CASE WHEN manifest.kind = 0 AND manifest.subject_id IS NOT NULL THEN 'referrer'
+               WHEN manifest.kind = 0 THEN 'image' WHEN manifest.kind = 1 THEN 'index'
+               WHEN manifest.kind = 2 THEN 'unknown' ELSE 'unreadable' END AS kind,
+           manifest.size_bytes
+    FROM manifest
+    JOIN digest ON digest.id = manifest.digest_id
+    JOIN media_type ON media_type.id = manifest.media_type_id
+    """,
+)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from analyzer.assembly import Question, ScopeChoice, assemble_report
 from analyzer.model.records import Gap
-from analyzer.model.results import Report
+from analyzer.model.results import RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money
 from analyzer.pricing import PriceBook, bundled_prices, load_prices
 from analyzer.storage import analyze
@@ -85,11 +85,35 @@ def test_what_has_no_price_is_unknown_and_never_zero(case: Case, book: str) -> N
     none = _report(case, "auto", _BOOKS["none"])
     for row in none.repositories:
         # Nothing stored costs nothing, wherever it is.
-        assert (row.cost.repository.amount is None) == (row.physical_bytes.repository > 0)
-    assert (none.totals.cost.repository.amount is None) == (none.totals.physical_bytes.repository > 0)
+        priceless = row.physical_bytes.repository > 0 or row.counts.unknown > 0
+        assert (row.cost.repository.amount is None) == priceless
+    unknown = none.totals.counts.unknown > 0
+    assert (none.totals.cost.repository.amount is None) == (
+        none.totals.physical_bytes.repository > 0 or unknown
+    )
     missing = {reason for row in report.repositories for reason in row.cost.repository.leaves_out}
     assert set(report.totals.cost.repository.leaves_out) == missing
     assert {row.confidence for row in report.prices if row.usd_per_gb_month is None} <= {"unknown"}
+
+
+@given(cases())
+def test_whatever_holds_an_artifact_of_unknown_size_says_so(case: Case) -> None:
+    report = _report(case, "auto", _BOOKS["bundled"])
+    reason = "artifacts of unknown size"
+    rows: list[RepositoryRow | RegistryRow] = [*report.repositories, *report.registries]
+    for row in rows:
+        for money in (row.cost.repository, row.cost.registry):
+            assert (reason in money.leaves_out) == (row.counts.unknown > 0)
+            if row.counts.unknown and not row.physical_bytes.repository:
+                assert money.amount is None
+    totals = report.totals
+    for scoped in (totals.cost, totals.orphaned_cost, totals.stale_cost):
+        for money in (scoped.repository, scoped.registry):
+            assert (reason in money.leaves_out) == (totals.counts.unknown > 0)
+    doubtful = "images that may belong to an index that could not be read"
+    assert (doubtful in totals.orphaned_cost.registry.leaves_out) == (
+        totals.counts.possibly_reached_images > 0
+    )
 
 
 @given(cases())

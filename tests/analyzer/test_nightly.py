@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from boto3.session import Session
 from sqlalchemy import select
 
+from analyzer import nightly
 from analyzer.collect import CollectOptions, CollectResult
-from analyzer.errors import InputError
+from analyzer.errors import InputError, SchemaError
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.units import GB
 from analyzer.nightly import ReportOptions, collect_snapshots, make_report, open_database
 from analyzer.pricing import bundled_prices, load_prices
 from analyzer.store import tables
 from analyzer.store.engine import Database
+from analyzer.store.facts import write_facts
 from analyzer.store.writer import Store
 from tests.support.pipeline import Silent
 from tests.support.registry import OCI_MANIFEST, World, generate, manifest_text
@@ -72,6 +79,116 @@ def test_manifests_read_in_vain_are_a_gap_every_night(database: Database, world:
         assert {(gap.repository, gap.reason, gap.count) for gap in report.gaps} == expected
         assert report.totals.counts.unknown == 2
     assert ["BatchGetImage" in made for made in calls] == [True, False, False]
+
+
+@pytest.mark.usefixtures("aws")
+def test_sizes_that_contradict_each_other_are_a_gap_every_night(database: Database, world: World) -> None:
+    layer, config = "sha256:" + "a" * 64, ("sha256:" + "b" * 64, 10)
+    world.registry().create_repository("honest").put_image(manifest_text([(layer, 1000)], config), tag="v")
+    collect_night(database)
+    liar = world.registry().create_repository("liar")
+    liar.put_image(manifest_text([(layer, 999), (layer, 998)], config))
+    liar.put_image(manifest_text([(layer, 1000)], config))
+    for night in range(3):
+        result = collect_night(database, at=1_700_000_000.0 + 86_400 * night)
+        report = make_report(database, report_options())
+        for gaps in (result.gaps, report.gaps):
+            assert [(gap.repository, gap.reason, gap.count) for gap in gaps] == [("liar", "SizeConflict", 1)]
+            assert f"gives {layer} 998 bytes; 1000 are counted" in gaps[0].detail
+        assert ("BatchGetImage" in result.calls) == (night == 0)
+    # What is no longer there contradicts nothing.
+    world.registry().repositories.pop("liar")
+    assert collect_night(database).status == "complete"
+    assert make_report(database, report_options()).gaps == ()
+
+
+_KILLED_NIGHT = """
+import os, signal, sys
+from boto3.session import Session
+from analyzer import nightly
+from analyzer.collect import CollectOptions
+from tests.support.pipeline import Silent
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+nightly.write_facts = killed
+database = nightly.open_database(sys.argv[1], create=True)
+nightly.collect_snapshots(
+    database, Session(), CollectOptions(regions=("eu-west-1",), requests_per_second=1e6), Silent()
+)
+"""
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_kill_after_the_snapshot_loses_no_gap(tmp_path: Path, world: World) -> None:
+    repository = next(world.repositories())
+    repository.put_image('{"schemaVersion":2,"mediaType":"application/x-new"}', media_type=OCI_MANIFEST)
+    url = f"sqlite:///{tmp_path / 'killed.sqlite'}"
+    child = subprocess.run(
+        [sys.executable, "-c", _KILLED_NIGHT, url],
+        cwd=Path(__file__).resolve().parents[2],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    database = open_database(url)
+    assert [gap.reason for gap in make_report(database, report_options()).gaps] == ["UnknownMediaType"]
+    # The next night is not kept waiting by the dead one's lease, and completes the facts.
+    collect_night(database)
+    with database.read() as connection:
+        assert {fact.first_snapshot for fact in connection.execute(select(tables.repository_fact))} == {2}
+
+
+@pytest.mark.usefixtures("aws")
+def test_facts_are_written_while_the_lease_is_held(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def noting(*arguments: Any) -> None:
+        with database.read() as connection:
+            holder = connection.execute(
+                select(tables.lease.c.holder)
+                .join(tables.registry, tables.registry.c.id == tables.lease.c.registry_id)
+                .where(tables.registry.c.region == arguments[1].region)
+            ).scalar_one()
+            seen.append((arguments[1].region, holder is not None))
+        write_facts(*arguments)
+
+    monkeypatch.setattr(nightly, "write_facts", noting)
+    collect_night(database, REGION, "us-east-1")
+    assert sorted(seen) == [(REGION, True), ("us-east-1", True)]
+
+
+@pytest.mark.usefixtures("aws")
+def test_who_collected_is_kept_with_the_run(database: Database) -> None:
+    collect_night(database)
+    with database.read() as connection:
+        run = connection.execute(select(tables.run)).one()
+        settings = dict(
+            connection.execute(
+                select(tables.registry_setting.c.name, tables.setting_value.c.value).join(
+                    tables.setting_value, tables.setting_value.c.id == tables.registry_setting.c.value_id
+                )
+            ).all()
+        )
+    assert run.caller.startswith("arn:aws:sts::123456789012:assumed-role/")
+    assert (run.status, run.finished_at_ms) == ("complete", 1_700_000_000_000)
+    assert settings["collector_excluded"] == "false"
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_another_programs_database_is_refused_and_stays_as_it_is(tmp_path: Path, create: bool) -> None:
+    file = tmp_path / "theirs.db"
+    theirs = sqlite3.connect(file)
+    theirs.execute("CREATE TABLE notes (text TEXT)")
+    theirs.commit()
+    theirs.close()
+    before = file.read_bytes()
+    with pytest.raises(SchemaError, match="not those of demurrage"):
+        open_database(f"sqlite:///{file}", create=create)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.usefixtures("aws")

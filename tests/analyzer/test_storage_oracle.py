@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analyzer.model.frames import Frames
+from analyzer.model.frames import Frames, Listed
 from analyzer.model.records import ImageStatus, Kind
 from analyzer.storage import Storage, analyze
 from tests.oracle import storage as oracle
@@ -179,7 +179,9 @@ def test_bounds_hold_in_every_row(case: Case) -> None:
             # Standard bytes never grow when something leaves: both its ways out are losses.
             assert freed_archive <= min(freed, int(row["archive_bytes"]))
         assert int(row["orphaned_images"]) <= int(row["untagged_images"]) <= int(row["images"])
-        assert max(int(row["stale_images"]), int(row["archived_images"])) <= int(row["images"])
+        assert int(row["stale_images"]) <= int(row["images"])
+        assert int(row["archived_images"]) <= int(row["images"]) + int(row["unknown"])
+        assert int(row["orphaned_images"]) + int(row["possibly_reached_images"]) <= int(row["images"])
     for row in tables.registries:
         at_repository, at_registry = (
             int(row["physical_bytes_repository"]),
@@ -313,6 +315,7 @@ def _only(frames: Frames, registry: int) -> Frames:
             "manifest",
             "pushed_at_ms",
             "image_status",
+            "listed",
             "pulled_day",
             "tags",
             "reported_size_bytes",
@@ -425,7 +428,8 @@ def test_a_layer_counts_once_per_image_and_foreign_layers_not_at_all(answer: Ans
 
 def test_kinds_and_who_holds_bytes(answer: Answer) -> None:
     # Every manifest names blob 11 (5 bytes), but only images and referrers hold it: digests 1, 2, 7.
-    # The reported sizes 1, 2, 4, … tell which artifacts the cross-check sums: 1 + 2 + 64 = 67.
+    # The reported sizes 1, 2, 4, … tell which artifacts the cross-check sums: all
+    # but the indexes, 1 + 2 + 16 + 32 + 64 + 128 = 243.
     stored = ((11, False),)
     case = _one_repository(
         {
@@ -459,7 +463,7 @@ def test_kinds_and_who_holds_bytes(answer: Answer) -> None:
         tables.repositories,
         *("images", "indexes", "referrers", "unknown", "logical_bytes", "physical_bytes"),
         *("untagged_images", "never_pulled_images", "reported_size_bytes"),
-    ) == [(1, 2, 2, 3, 15, 5, 1, 1, 67)]
+    ) == [(1, 2, 2, 3, 15, 5, 1, 1, 243)]
 
 
 def test_sharing_ends_at_repository_key_cache_and_registry(answer: Answer) -> None:
@@ -871,3 +875,35 @@ def test_a_digest_may_be_manifest_and_layer_at_once(answer: Answer) -> None:
     assert _column(tables.artifacts, "logical_bytes") == [4, 34]
     assert _column(tables.artifacts, "orphaned") == [False, True]
     assert _cells(tables.repositories, "physical_bytes", "orphaned_freed_bytes") == [(34, 30)]
+
+
+def test_what_an_unread_index_may_name_is_not_called_orphaned(answer: Answer) -> None:
+    # Repository a: the tagged index 1 could not be read (archived, say), so that nobody knows whether
+    # it names 2 and 3; 4 is tagged itself. In b the unread index 5 is reached by no tag: it saves
+    # nobody, and 6 is orphaned. In c the tagged 7 was not read either, but it is listed as an image,
+    # which names nobody: 8 is orphaned. In d the type of the tagged 9 is unknown: 10 may be its child.
+    manifests = {digest: image(100 + digest) for digest in (2, 3, 4, 6, 8, 10)}
+    frames = build_frames(
+        [
+            RepositorySpec(
+                (
+                    ArtifactSpec(1, tags=1, listed=Listed.INDEX),
+                    ArtifactSpec(2),
+                    ArtifactSpec(3),
+                    ArtifactSpec(4, tags=1),
+                ),
+                name="a",
+            ),
+            RepositorySpec((ArtifactSpec(5, listed=Listed.INDEX), ArtifactSpec(6)), name="b"),
+            RepositorySpec((ArtifactSpec(7, tags=1), ArtifactSpec(8)), name="c"),
+            RepositorySpec((ArtifactSpec(9, tags=1, listed=Listed.UNKNOWN), ArtifactSpec(10)), name="d"),
+        ],
+        manifests,
+        {100 + digest: 1 for digest in manifests},
+    )
+    tables = answer(Case(frames, NOW_MS, 90))
+    assert _cells(
+        tables.repositories,
+        *("images", "indexes", "unknown", "orphaned_images", "possibly_reached_images"),
+        "orphaned_freed_bytes",
+    ) == [(3, 1, 0, 0, 2, 0), (1, 1, 0, 1, 0, 1), (1, 0, 1, 1, 0, 1), (1, 0, 1, 0, 1, 0)]

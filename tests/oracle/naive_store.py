@@ -57,6 +57,15 @@ class NaiveSnapshot:
     blob_mounting_ever: bool = False
 
 
+#: Image manifests are 1, indexes 2, anything else is 0.
+_LISTED = {
+    "application/vnd.docker.distribution.manifest.v2+json": 1,
+    "application/vnd.oci.image.manifest.v1+json": 1,
+    "application/vnd.docker.distribution.manifest.list.v2+json": 2,
+    "application/vnd.oci.image.index.v1+json": 2,
+}
+
+
 class NaiveStore:
     """Every snapshot of every registry, each a copy of its own."""
 
@@ -64,16 +73,16 @@ class NaiveStore:
         self.snapshots: dict[tuple[RegistryKey, int], NaiveSnapshot] = {}
         self.manifests: dict[str, Manifest] = {}
         self.blob_sizes: dict[str, int] = {}
+        #: (manifest, blob, size) where the blob's first size was another.
+        self.size_conflicts: set[tuple[str, str, int]] = set()
 
-    def add_manifests(self, manifests: Iterable[Manifest]) -> set[tuple[str, str, int]]:
-        """Store ``manifests``; gives (manifest, blob, size) where the blob's first size was another."""
-        conflicts = set()
+    def add_manifests(self, manifests: Iterable[Manifest]) -> None:
+        """Store ``manifests``."""
         for manifest in manifests:
             self.manifests.setdefault(manifest.digest, manifest)
             for blob in manifest.blobs:
                 if self.blob_sizes.setdefault(blob.digest, blob.size_bytes) != blob.size_bytes:
-                    conflicts.add((manifest.digest, blob.digest, blob.size_bytes))
-        return conflicts
+                    self.size_conflicts.add((manifest.digest, blob.digest, blob.size_bytes))
 
     def commit(self, run: int, read: RegistryRead) -> int:
         """Copy the last snapshot, write ``read`` over it, keep it as the next; gives its number."""
@@ -109,11 +118,18 @@ class NaiveStore:
         return max((number for registry, number in self.snapshots if registry == key), default=0)
 
     def as_of_run(self, run: int) -> list[tuple[RegistryKey, int]]:
-        """Each registry's last snapshot up to ``run``, ordered by account, region and partition."""
+        """Each registry's last snapshot up to ``run``, ordered by account, region and partition.
+
+        Without registries that never answered, unless it was this run that asked them.
+        """
         last: dict[RegistryKey, int] = {}
+        answered = set()
         for (key, number), snapshot in self.snapshots.items():
             if snapshot.run <= run:
                 last[key] = max(number, last.get(key, 0))
+                if snapshot.run == run or snapshot.status is not ReadStatus.REFUSED:
+                    answered.add(key)
+        last = {key: number for key, number in last.items() if key in answered}
         return sorted(last.items(), key=lambda item: (item[0].account, item[0].region, item[0].partition))
 
     def rebuild(self, key: RegistryKey, number: int) -> RegistryRead:
@@ -185,6 +201,7 @@ def naive_frames(
                 "account": key.account,
                 "region": key.region,
                 "snapshot": number,
+                "run": snapshot.run,
                 "taken_at_ms": snapshot.taken_at_ms,
                 "status": snapshot.status.value,
                 "blob_mounting": "" if mounting is None else mounting,
@@ -209,6 +226,11 @@ def naive_frames(
                     "encryption_type": encryption.get("encryptionType", ""),
                     "kms_key": encryption.get("kmsKey", ""),
                     "pull_through_cache": any(_fills(rule["ecrRepositoryPrefix"], name) for rule in rules),
+                    "pull_through_cache_known": "pull_through_cache_rules" in snapshot.settings
+                    and (
+                        any(_fills(rule["ecrRepositoryPrefix"], name) for rule in rules)
+                        or not any(rule["ecrRepositoryPrefix"] == "ROOT" for rule in rules)
+                    ),
                     "lifecycle_policy_text": None if policy is None else json.loads(policy),
                     "lifecycle_policy_known": policy is not None,
                 }
@@ -238,6 +260,7 @@ def _artifact_row(store: NaiveStore, repository: int, state: NaiveRepository, di
         "tag_names": " ".join(state.tags_of(digest)),
         "reported_size_bytes": artifact.reported_size_bytes,
         "subject": artifact.subject_digest,
+        "listed": _LISTED.get(artifact.media_type or "", 0),
     }
 
 

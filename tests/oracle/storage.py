@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analyzer.model.frames import NEVER_PULLED, NO_MANIFEST, NO_SIZE, NO_TIME, Frames
+from analyzer.model.frames import NEVER_PULLED, NO_MANIFEST, NO_SIZE, NO_TIME, Frames, Listed
 from analyzer.model.records import ImageStatus, Kind
 
 DAY_MS = 86_400_000
@@ -31,6 +31,7 @@ COUNTS: tuple[str, ...] = (
     "unknown",
     "untagged_images",
     "orphaned_images",
+    "possibly_reached_images",
     "stale_images",
     "never_pulled_images",
     "archived_images",
@@ -71,6 +72,8 @@ class _Artifact:
     #: In the archive, or still on its way back from there.
     archived: bool
     reported_size_bytes: int | None
+    #: Nobody could read what it says, and it may be an index: it may name anything.
+    opaque: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class _Traits:
     untagged: frozenset[int]
     orphaned: frozenset[int]
     stale: frozenset[int]
+    #: Not seen to be reached, beside something opaque that is.
+    possibly_reached: frozenset[int]
 
     def of(self, trait: str) -> frozenset[int]:
         """The positions for the trait of that name."""
@@ -145,14 +150,20 @@ def _artifacts(frames: Frames) -> list[_Artifact]:
         if subject == 0:
             subject = int(a.subject[i])
 
-        if manifest == NO_MANIFEST or m.kind[manifest] in (Kind.UNKNOWN, Kind.UNREADABLE):
+        unread = manifest == NO_MANIFEST
+        opaque = (unread or m.kind[manifest] in (Kind.UNKNOWN, Kind.UNREADABLE)) and (
+            a.listed[i] != Listed.IMAGE
+        )
+        if unread:
+            kind = "index" if a.listed[i] == Listed.INDEX else "unknown"
+        elif m.kind[manifest] in (Kind.UNKNOWN, Kind.UNREADABLE):
             kind = "unknown"
         elif m.kind[manifest] == Kind.INDEX:
             kind = "index"
         else:
             kind = "image" if subject == 0 else "referrer"
 
-        if kind == "index":
+        if kind == "index" and not unread:
             for k in range(int(m.child_offsets[manifest]), int(m.child_offsets[manifest + 1])):
                 children.add(int(m.children[k]))
         if kind in ("image", "referrer"):
@@ -177,6 +188,7 @@ def _artifacts(frames: Frames) -> list[_Artifact]:
                 pulled_day=None if pulled_day == NEVER_PULLED else pulled_day,
                 archived=int(a.image_status[i]) in (ImageStatus.ARCHIVED, ImageStatus.ACTIVATING),
                 reported_size_bytes=None if reported == NO_SIZE else reported,
+                opaque=bool(opaque),
             )
         )
     return found
@@ -198,19 +210,23 @@ def _groups(frames: Frames) -> list[tuple[object, ...]]:
 
 def _traits(in_repository: Sequence[Sequence[_Artifact]], now_ms: int, stale_days: int) -> _Traits:
     """Who is untagged, orphaned and stale, repository by repository."""
-    untagged, orphaned, stale = set(), set(), set()
+    untagged: set[int] = set()
+    orphaned: set[int] = set()
+    stale: set[int] = set()
+    possibly_reached: set[int] = set()
     for artifacts in in_repository:
         reached = _reached(artifacts)
+        doubtful = any(artifact.opaque and artifact.digest in reached for artifact in artifacts)
         for artifact in artifacts:
             decisive = _decisive(artifact, artifacts)
             if decisive.tags == 0:
                 untagged.add(artifact.position)
             if artifact.digest not in reached:
-                orphaned.add(artifact.position)
+                (possibly_reached if doubtful else orphaned).add(artifact.position)
             used_at_ms = _effective_used_at_ms(decisive, artifacts)
             if used_at_ms is not None and now_ms - used_at_ms > stale_days * DAY_MS:
                 stale.add(artifact.position)
-    return _Traits(frozenset(untagged), frozenset(orphaned), frozenset(stale))
+    return _Traits(frozenset(untagged), frozenset(orphaned), frozenset(stale), frozenset(possibly_reached))
 
 
 def _reached(artifacts: Sequence[_Artifact]) -> set[int]:
@@ -348,7 +364,6 @@ def _repository_row(
 ) -> Row:
     """One repository with ``artifacts``, in the ``group`` of artifacts it may share blobs with."""
     images = [artifact for artifact in artifacts if artifact.kind == "image"]
-    holders = [artifact for artifact in artifacts if artifact.kind in ("image", "referrer")]
     here = {artifact.position for artifact in artifacts}
     elsewhere = [artifact for artifact in group if artifact.position not in here]
     unique = _held(artifacts) - _held(elsewhere)
@@ -360,15 +375,20 @@ def _repository_row(
         "unknown": sum(artifact.kind == "unknown" for artifact in artifacts),
         "untagged_images": sum(image.tags == 0 for image in images),
         "orphaned_images": sum(image.position in traits.orphaned for image in images),
+        "possibly_reached_images": sum(image.position in traits.possibly_reached for image in images),
         "stale_images": sum(image.position in traits.stale for image in images),
         "never_pulled_images": sum(image.pulled_day is None for image in images),
-        "archived_images": sum(image.archived for image in images),
+        "archived_images": sum(
+            artifact.archived for artifact in artifacts if artifact.kind in ("image", "unknown")
+        ),
         "logical_bytes": _logical(artifacts, sizes),
         "physical_bytes": _physical(artifacts, sizes),
         "archive_bytes": _archive(artifacts, sizes),
         "unique_bytes": _total(unique, sizes),
         "unique_archive_bytes": _total(unique - unique_live, sizes),
-        "reported_size_bytes": sum(artifact.reported_size_bytes or 0 for artifact in holders),
+        "reported_size_bytes": sum(
+            artifact.reported_size_bytes or 0 for artifact in artifacts if artifact.kind != "index"
+        ),
     }
     for trait in TRAITS:
         row[f"{trait}_freed_bytes"] = _freed(artifacts, traits.of(trait), sizes)

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from analyzer.model.units import Money
 from reports.csv import neutral, neutral_column, render_csvs
 from reports.text import visible
-from tests.support.report_fixture import HOSTILE, build_report
+from tests.support.report_fixture import (
+    HOSTILE,
+    NEVER_LISTED,
+    POSSIBLY_REACHED,
+    UNKNOWN_SIZE,
+    build_report,
+    nothing_known,
+)
 
 _FORMULA_STARTS = tuple("=+-@＝＋－＠﹢﹣﹦﹫−")
 #: Any text, with what is dangerous made likely.
@@ -74,11 +81,20 @@ def test_the_tables_and_their_headers_are_stable() -> None:
     ]
     assert headers["repositories.csv"] == (
         "row,account,region,repository,created_at,status,complete_at,images,indexes,referrers,unknown,"
-        "untagged_images,orphaned_images,stale_images,never_pulled_images,archived_images,logical_bytes,"
+        "untagged_images,orphaned_images,possibly_reached_images,stale_images,never_pulled_images,"
+        "archived_images,logical_bytes,"
         "physical_bytes_repository_scope,physical_bytes_registry_scope,unique_bytes,shared_bytes,"
         "untagged_freed_bytes,orphaned_freed_bytes,stale_freed_bytes,cost_repository_scope_usd_per_month,"
         "cost_registry_scope_usd_per_month,orphaned_cost_usd_per_month,cost_leaves_out,"
-        "has_lifecycle_policy,pull_through_cache"
+        "orphaned_cost_leaves_out,has_lifecycle_policy,pull_through_cache"
+    )
+    assert headers["registries.csv"] == (
+        "partition,account,region,snapshot,run,taken_at,status,blob_mounting,blob_mounting_ever,repositories,"
+        "images,indexes,referrers,unknown,untagged_images,orphaned_images,possibly_reached_images,"
+        "stale_images,never_pulled_images,archived_images,logical_bytes,physical_bytes_repository_scope,"
+        "physical_bytes_registry_scope,shared_bytes,cost_repository_scope_usd_per_month,"
+        "cost_registry_scope_usd_per_month,cost_low_usd_per_month,cost_high_usd_per_month,cost_low_scope,"
+        "cost_high_scope,cost_leaves_out"
     )
     assert headers["images.csv"] == (
         "account,region,repository,digest,kind,tags,tagged,orphaned,stale,pushed_at,last_pull,image_status,"
@@ -128,11 +144,52 @@ def test_unknown_money_is_an_empty_cell_with_a_reason() -> None:
     assert {row["cost_leaves_out"] for row in unknown} == {"no storage price for eu-west-1"}
 
 
+def test_what_was_never_read_is_an_empty_cell_with_a_reason() -> None:
+    rows = _read(render_csvs(build_report(7, gaps=True, unknowns=True))["repositories.csv"])
+    never = next(row for row in rows if row["status"] == "refused")
+    assert {never[name] for name in ("images", "logical_bytes", "cost_repository_scope_usd_per_month")} == {
+        ""
+    }
+    assert never["cost_leaves_out"] == never["orphaned_cost_leaves_out"] == NEVER_LISTED
+    unreadable = next(row for row in rows if row["images"] == "0" and row["row"] == "repository")
+    assert int(unreadable["unknown"]) > 0
+    assert {unreadable[name] for name in ("physical_bytes_registry_scope", "unique_bytes")} == {""}
+    assert unreadable["cost_leaves_out"] == UNKNOWN_SIZE
+    doubtful = next(row for row in rows if int(row["possibly_reached_images"] or 0) > 0)
+    assert POSSIBLY_REACHED in doubtful["orphaned_cost_leaves_out"]
+    assert POSSIBLY_REACHED not in doubtful["cost_leaves_out"]
+
+
+def test_a_registry_of_which_nothing_is_known_has_empty_cells() -> None:
+    tables = render_csvs(nothing_known())
+    (row,) = _read(tables["registries.csv"])
+    for name in ("repositories", "images", "logical_bytes", "shared_bytes", "cost_high_usd_per_month"):
+        assert row[name] == "", name
+    assert row["cost_leaves_out"] == "repositories that were never listed"
+    assert {age["physical_bytes_repository_scope"] for age in _read(tables["ages.csv"])} == {""}
+
+
+def test_an_artifact_of_unknown_size_has_none() -> None:
+    rows = _read(render_csvs(build_report(5, unknowns=True))["images.csv"])
+    columns = ("logical_bytes", "unique_bytes_repository", "unique_bytes_registry")
+    assert {row[name] for row in rows for name in columns if row["kind"] == "unknown"} == {""}
+    assert "" not in {row[name] for row in rows for name in columns if row["kind"] != "unknown"}
+
+
+def test_a_registry_row_names_its_run_and_the_scopes_of_its_ends() -> None:
+    rows = _read(render_csvs(build_report(7, not_read=True, mounting="mixed"))["registries.csv"])
+    assert [row["run"] for row in rows] == ["42"] * 5 + ["40"]
+    assert [row["cost_low_scope"] for row in rows][:3] == ["registry", "registry", "repository"]
+    assert {row["cost_high_scope"] for row in rows} == {"repository"}
+
+
 def test_unknown_settings_are_empty_cells() -> None:
     tables = render_csvs(build_report(30, gaps=True, mounting="unreadable"))
     assert {row["blob_mounting"] for row in _read(tables["registries.csv"])} == {""}
     policies = {row["has_lifecycle_policy"] for row in _read(tables["repositories.csv"])}
     assert policies == {"", "false", "true"}
+    cached = {row["pull_through_cache"] for row in _read(tables["repositories.csv"]) if row["account"]}
+    assert cached == {"", "false", "true"}
 
 
 def test_hostile_tags_are_neutralised_in_the_list_of_images() -> None:

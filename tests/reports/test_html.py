@@ -6,14 +6,15 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
+from typing import Literal
 
 import pytest
 
-from analyzer.model.results import Report, ScopedMoney
+from analyzer.model.results import Report, ScopedBytes, ScopedMoney
 from analyzer.model.units import Money
 from reports.cells import MOST_ROWS
 from reports.html import render_html
-from tests.support.report_fixture import HOSTILE, build_report
+from tests.support.report_fixture import HOSTILE, POSSIBLY_REACHED, Mounting, build_report, nothing_known
 
 
 class _Page(HTMLParser):
@@ -210,7 +211,8 @@ def test_a_range_is_shown_as_a_range_and_waste_at_its_safe_end() -> None:
     safe = report.totals.orphaned_cost.registry.amount
     assert safe is not None
     assert f"Waste ${safe:,.2f} a month" in text
-    assert "That is the low end; at the high end it is $" in text
+    assert "That is the low end, at registry scope; at repository scope, the high end, it is $" in text
+    assert "exactly what would leave" not in text
 
 
 def test_unknown_cost_is_said_with_its_reason_and_never_zero() -> None:
@@ -238,46 +240,119 @@ def test_unknown_cost_is_said_with_its_reason_and_never_zero() -> None:
 
 
 def test_a_repository_that_was_never_read_shows_no_zeros() -> None:
-    report = build_report(3)
-    nothing = replace(report.repositories[-1].counts, **dict.fromkeys(_counts(report), 0))
-    free = Money(Decimal(0))
-    last = replace(
-        report.repositories[-1],
-        status="refused",
-        complete_at=None,
-        counts=nothing,
-        cost=ScopedMoney(repository=free, registry=free),
-        orphaned_cost=free,
-    )
-    dear = report.totals.cost
-    costs = [row.cost for row in report.repositories[:-1]]
-    assert dear.repository.amount is not None
-    rows = (*report.repositories[:-1], last)
+    text = render_html(build_report(7, gaps=True))
+    rows = _Page(text).tables["repositories"]["tbody"]
+    row = next(row for row in rows if row[-1] == "refused")
+    assert row[1:11] == ["unknown"] * 10
+    assert 'title="images that were never listed">unknown<' in text
+
+
+def test_bytes_of_unknown_artifacts_are_unknown_in_every_table() -> None:
+    report = build_report(7, unknowns=True)
+    text = render_html(report)
+    page = _Page(text)
+    rows = page.tables["repositories"]["tbody"]
+    unreadable = next(row for row in rows if row[1] == "unknown")
+    assert unreadable[1:7] == ["unknown"] * 6
+    assert unreadable[7] == "0†"
+    some = next(row for row, shown in zip(report.repositories, rows, strict=True) if shown[5].endswith("†"))
+    assert some.counts.unknown
+    assert all(cell.endswith("†") for cell in page.tables["repositories"]["tfoot"][-1][1:7])
+    assert all(cell.endswith("†") for cell in page.tables["registries"]["tfoot"][-1][4:9])
+    assert page.tables["ages"]["tfoot"][0][1].endswith("†")
+    assert f"Leaves out: {report.totals.counts.unknown} artifacts of unknown size." in _flat(page.text)
+
+
+def test_a_report_of_which_nothing_is_known_shows_no_zero() -> None:
+    page = _Page(render_html(nothing_known()))
+    text = _flat(page.text)
+    assert "$0.00" not in text
+    assert "nothing would leave" not in text
+    for label in ("Cost", "Waste", "Stored"):
+        assert f"{label} unknown" in text
+    assert "an unknown number of repositories, an unknown number of images" in text
+    assert "No image is known to be orphaned, but not all of them could be looked at." in text
+    for name in ("registries", "repositories", "waste", "ages"):
+        section = [*page.tables[name]["tbody"], *page.tables[name].get("tfoot", [])]
+        cells = {cell for row in section for cell in row[1:]}
+        assert not {cell for cell in cells if cell.strip("0.†") == "" and cell}, name
+
+
+def _without_orphans(report: Report, *reasons: str, possibly: int = 0) -> Report:
+    """``report`` with nothing orphaned, as far as is known."""
+    nothing = Money(Decimal(0), leaves_out=reasons)
     totals = replace(
         report.totals,
-        cost=ScopedMoney(
-            repository=sum((c.repository for c in costs), free),
-            registry=sum((c.registry for c in costs), report.shared_cost),
-        ),
-        orphaned_cost=replace(
-            report.totals.orphaned_cost, repository=sum((row.orphaned_cost for row in rows), free)
-        ),
+        counts=replace(report.totals.counts, orphaned_images=0, possibly_reached_images=possibly),
+        orphaned_freed_bytes=ScopedBytes(repository=0, registry=0),
+        orphaned_cost=ScopedMoney(repository=nothing, registry=nothing),
     )
-    registries = tuple(
-        replace(
-            row, cost=totals.cost if n == 0 else ScopedMoney(repository=free, registry=free), cost_low=free
-        )
-        for n, row in enumerate(report.registries)
-    )
-    totals = replace(totals, cost_low=free, cost_high=sum((row.cost_high for row in registries), free))
-    page = _Page(render_html(replace(report, repositories=rows, totals=totals, registries=registries)))
-    row = page.tables["repositories"]["tbody"][-1]
-    assert row[1:11] == ["unknown"] * 3 + ["\N{EN DASH}"] * 7
-    assert row[-1] == "refused"
+    rows = tuple(replace(row, orphaned_freed_bytes=0, orphaned_cost=nothing) for row in report.repositories)
+    return replace(report, totals=totals, repositories=rows, images=report.images.assign(orphaned=False))
 
 
-def _counts(report: Report) -> list[str]:
-    return list(type(report.totals.counts).__dataclass_fields__)
+def test_no_waste_is_promised_only_where_everything_was_looked_at() -> None:
+    known = _flat(_Page(render_html(_without_orphans(build_report(3)))).text)
+    assert "Waste $0.00 a month for 0 bytes Every image is reached by a tag: nothing would leave." in known
+    report = _without_orphans(build_report(3), POSSIBLY_REACHED, possibly=4)
+    page = _Page(render_html(report))
+    text = _flat(page.text)
+    assert "Waste unknown No image is known to be orphaned" in text
+    assert "Whether a tag reaches 4 more images is unknown: they may belong to an index that" in text
+    assert "nothing would leave" not in text
+    assert "$0.00" not in text
+    row = next(row for row in page.tables["waste"]["tbody"] if row[0] == "Possibly orphaned")
+    assert row[1:] == ["4"] + ["unknown"] * 4
+    orphaned = next(row for row in page.tables["waste"]["tbody"] if row[0] == "Orphaned")
+    assert all(cell.endswith("†") for cell in orphaned[2:])
+
+
+@pytest.mark.parametrize("mounting", ["unreadable", "on", "mixed"])
+@pytest.mark.parametrize("scope", ["auto", "repository", "registry"])
+def test_savings_are_promised_at_registry_scope_unless_sharing_is_proven_off(
+    mounting: Mounting, scope: Literal["auto", "repository", "registry"]
+) -> None:
+    report = build_report(7, mounting=mounting, scope=scope)
+    text = _flat(_Page(render_html(report)).text)
+    safe, other = report.totals.orphaned_cost.registry.amount, report.totals.orphaned_cost.repository.amount
+    assert f"Waste ${safe:,.2f} a month for" in text
+    assert f"both at least No tag reaches {report.totals.counts.orphaned_images} images. At least" in text
+    assert f"at repository scope, the high end, it is ${other:,.2f} and" in text
+    assert "exactly what would leave" not in text
+
+
+def test_savings_are_exact_where_sharing_is_off() -> None:
+    report = build_report(7)
+    text = _flat(_Page(render_html(report)).text)
+    amount = report.totals.orphaned_cost.repository.amount
+    assert f"Waste ${amount:,.2f} a month for" in text
+    assert "exactly what would leave with them" in text
+    assert "both at least" not in text
+
+
+@pytest.mark.parametrize(("mounting", "scope"), [("off", "repository"), ("on", "registry")])
+def test_sizes_are_compared_with_what_is_freed_at_the_same_scope(mounting: Mounting, scope: str) -> None:
+    report = build_report(7, mounting=mounting)
+    images = report.images
+    added_up = int(images.loc[images["orphaned"] & (images["kind"] == "image"), "logical_bytes"].sum())
+    times = added_up / getattr(report.totals.orphaned_freed_bytes, scope)
+    said = f"{times:,.1f} times what would be freed at {scope} scope"
+    assert said in _flat(_Page(render_html(report)).text)
+
+
+def test_a_registry_that_the_run_did_not_read_is_named() -> None:
+    page = _Page(render_html(build_report(7, not_read=True)))
+    text = _flat(page.text)
+    said = "444455556666/us-east-1 was not read in run 42; shown as of 2026-11-20 02:00 UTC (run 40)."
+    assert f"Incomplete: {said}" in text
+    assert "Complete: every repository was read" not in text
+    assert "Run 42, read 2026-11-23 02:00\N{EN DASH}02:02 UTC." in text
+
+
+def test_unread_cache_rules_are_said_to_be_unknown() -> None:
+    report = build_report(2)
+    rows = tuple(replace(row, pull_through_cache=None) for row in report.repositories)
+    assert render_html(replace(report, repositories=rows)).count("pull-through cache: unknown") == 2
 
 
 def test_small_money_is_not_shown_as_nothing() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from analyzer.model.units import Money
+from reports.csv import render_csvs
 from reports.json import render_json
-from tests.support.report_fixture import HOSTILE, build_report
+from tests.support.report_fixture import HOSTILE, build_report, nothing_known
 
 
 def _amounts(rows: list[dict[str, Any]], key: str, scope: str) -> Decimal:
@@ -46,6 +47,7 @@ def test_the_document_has_its_keys_in_their_order() -> None:
         "unknown",
         "untagged_images",
         "orphaned_images",
+        "possibly_reached_images",
         "stale_images",
         "never_pulled_images",
         "archived_images",
@@ -112,6 +114,83 @@ def test_the_low_end_names_the_scope_it_stands_at() -> None:
     assert (off["low"]["scope"], off["high"]["scope"]) == ("repository", "repository")
     assert (on["low"]["scope"], on["high"]["scope"]) == ("registry", "repository")
     assert on["low"]["amount"] == on["registry"]["amount"]
+    mixed = json.loads(render_json(build_report(5, mounting="mixed")))
+    assert mixed["totals"]["cost"]["low"]["scope"] == "registry"
+    mixed = json.loads(render_json(build_report(7, mounting="mixed")))
+    assert mixed["totals"]["cost"]["low"]["scope"] == "mixed"
+    assert [row["cost"]["low"]["scope"] for row in mixed["registries"]] == [
+        *["registry"] * 2,
+        *["repository"] * 2,
+        *["registry"] * 2,
+    ]
+    asked = json.loads(render_json(build_report(5, scope="registry")))
+    for row in [asked["totals"], *asked["registries"]]:
+        assert (row["cost"]["low"]["scope"], row["cost"]["high"]["scope"]) == ("registry", "registry")
+
+
+def test_the_low_end_stands_at_registry_scope_even_where_both_ends_are_equal() -> None:
+    report = build_report(5, mounting="on")
+    same = replace(report.totals, cost_low=report.totals.cost_high)
+    rows = tuple(replace(row, cost_low=row.cost_high) for row in report.registries)
+    cost = json.loads(render_json(replace(report, totals=same, registries=rows)))["totals"]["cost"]
+    assert cost["low"]["scope"] == "registry"
+
+
+def test_what_was_never_read_is_null_and_not_zero() -> None:
+    document = json.loads(render_json(build_report(7, gaps=True, unknowns=True)))
+    never = next(row for row in document["repositories"] if row["complete_at"] is None)
+    assert {never[name] for name in ("images", "unknown", "logical_bytes", "unique_bytes")} == {None}
+    assert never["physical_bytes"] == {"repository": None, "registry": None}
+    assert never["cost"]["repository"]["amount"] is None
+    assert never["cost"]["repository"]["leaves_out"] == ["images that were never listed"]
+    unreadable = next(row for row in document["repositories"] if row["unknown"] and not row["images"])
+    assert unreadable["logical_bytes"] is None
+    assert unreadable["cost"]["registry"]["leaves_out"] == ["artifacts of unknown size"]
+    assert "repositories that were never listed" in document["totals"]["cost"]["high"]["leaves_out"]
+    assert "artifacts of unknown size" in document["totals"]["stale_cost"]["repository"]["leaves_out"]
+
+
+def test_a_registry_of_which_nothing_is_known_shows_no_zero() -> None:
+    report = nothing_known()
+    document = json.loads(render_json(report))
+    (row,) = document["registries"]
+    for shown in (row, document["totals"]):
+        assert shown["logical_bytes"] is None
+        assert shown["images"] is None
+        assert shown["repositories"] is None
+        assert shown["cost"]["high"]["amount"] is None
+        assert shown["cost"]["high"]["leaves_out"] == ["repositories that were never listed"]
+
+
+def test_images_that_may_be_reached_are_counted_apart() -> None:
+    report = build_report(5, unknowns=True)
+    document = json.loads(render_json(report))
+    assert document["totals"]["possibly_reached_images"] == report.totals.counts.possibly_reached_images > 0
+    assert (
+        "images that may belong to an index that could not be read"
+        in document["totals"]["orphaned_cost"]["registry"]["leaves_out"]
+    )
+
+
+def test_a_registry_names_the_run_that_read_it() -> None:
+    document = json.loads(render_json(build_report(7, not_read=True)))
+    for rows in (document["registries"], document["snapshot"]["registries"]):
+        assert [row["run"] for row in rows] == [42] * 5 + [40]
+    assert document["snapshot"]["run"] == 42
+
+
+def test_unread_cache_rules_are_null() -> None:
+    report = build_report(2)
+    rows = (replace(report.repositories[0], pull_through_cache=None), *report.repositories[1:])
+    document = json.loads(render_json(replace(report, repositories=rows)))
+    assert document["repositories"][0]["pull_through_cache"] is None
+
+
+def test_ages_are_named_as_in_the_csv_tables() -> None:
+    report = build_report(3)
+    ages = json.loads(render_json(report))["ages"]
+    header = render_csvs(report)["ages.csv"].splitlines()[0].split(",")
+    assert [list(age) for age in ages] == [header] * len(report.ages)
 
 
 def test_equal_reports_give_equal_bytes() -> None:

@@ -30,7 +30,9 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    report = build_report(260, hostile=True, gaps=True, unpriced=True, mounting="mixed")
+    report = build_report(
+        260, hostile=True, gaps=True, unknowns=True, not_read=True, unpriced=True, mounting="mixed"
+    )
     path.write_text(render_html(report), encoding="utf-8")
     return path.as_uri()
 

@@ -26,6 +26,7 @@ from analyzer.model.frames import (
     Artifacts,
     Frames,
     Int64,
+    Listed,
     Manifests,
 )
 from analyzer.model.records import ImageStatus, Kind
@@ -73,6 +74,7 @@ class ArtifactSpec:
     reported_size_bytes: int = NO_SIZE
     #: digest_id of the subject as DescribeImages names it, 0 for none.
     subject: int = 0
+    listed: Listed = Listed.IMAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ def build_frames(
             tags=_array([a.tags for _, a in listed], np.int32),
             reported_size_bytes=_array([a.reported_size_bytes for _, a in listed], np.int64),
             subject=_array([a.subject for _, a in listed], np.uint32),
+            listed=_array([a.listed for _, a in listed], np.uint8),
         ),
         manifests=Manifests(
             digest_id=_array(list(kept), np.uint32),
@@ -188,6 +191,7 @@ def _registries(count: int) -> pd.DataFrame:
             "account": pd.Series([account for account, _ in known], dtype="str"),
             "region": pd.Series([region for _, region in known], dtype="str"),
             "snapshot": np.ones(len(known), np.int64),
+            "run": np.ones(len(known), np.int64),
             "taken_at_ms": np.zeros(len(known), np.int64),
             "status": pd.Series(["complete"] * len(known), dtype="str"),
             "blob_mounting": pd.Series(["DISABLED"] * len(known), dtype="str"),
@@ -209,6 +213,7 @@ def _repositories(repositories: Sequence[RepositorySpec]) -> pd.DataFrame:
             "encryption_type": pd.Series([r.encryption_type for r in repositories], dtype="str"),
             "kms_key": pd.Series([r.kms_key for r in repositories], dtype="str"),
             "pull_through_cache": np.array([r.pull_through_cache for r in repositories], np.bool_),
+            "pull_through_cache_known": np.ones(count, np.bool_),
             "lifecycle_policy_text": pd.Series([None] * count, dtype="object"),
             "lifecycle_policy_known": np.ones(count, np.bool_),
         }
@@ -224,6 +229,7 @@ _REFERENCES = st.lists(
     st.sampled_from([(blob, foreign) for foreign in (False, False, False, True) for blob in _BLOB_DIGESTS]),
     max_size=6,
 ).map(tuple)
+_LISTED = st.sampled_from([Listed.IMAGE] * 6 + [Listed.INDEX, Listed.UNKNOWN])
 _CHILDREN = st.lists(st.sampled_from([*_ARTIFACT_DIGESTS, _ABSENT]), max_size=3).map(tuple)
 #: The encryptions (type and key) that the repositories of one case choose from.
 _ENCRYPTIONS = (
@@ -289,6 +295,7 @@ def _artifact_specs(draw: st.DrawFn, digest_id: int, now_ms: int) -> ArtifactSpe
         image_status=image_status,
         reported_size_bytes=reported_size_bytes,
         subject=subject,
+        listed=draw(_LISTED),
     )
 
 

@@ -58,7 +58,12 @@ _ARTIFACTS = (*(sha256(f"artifact {n}") for n in range(5)), sha512("artifact"))
 _BLOBS = (*(sha256(f"blob {n}") for n in range(4)), sha512("blob"), _ARTIFACTS[0])
 _TAGS = ("latest", "v1", "Latest", "1.0-'\"%s;:x", "ü")
 _TIMES = (None, 0, 1, 1_700_000_000_000, 1_700_000_000_001)
-_TYPES = (None, "application/vnd.oci.image.manifest.v1+json", "text/x; q='%s'")
+_TYPES = (
+    None,
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "text/x; q='%s'",
+)
 _SIZES = (None, 0, 7, 2**40)
 _SCANS = (
     None,

@@ -63,6 +63,14 @@ _PRICE = Decimal("0.10")
 
 Mounting = Literal["off", "unreadable", "on", "mixed"]
 
+#: Reasons as the assembly gives them.
+UNKNOWN_SIZE = "artifacts of unknown size"
+NEVER_LISTED = "images that were never listed"
+REPOSITORIES_NEVER_LISTED = "repositories that were never listed"
+POSSIBLY_REACHED = "images that may belong to an index that could not be read"
+
+RUN = 42
+
 
 def build_report(
     repositories: int,
@@ -71,6 +79,8 @@ def build_report(
     mounting: Mounting = "off",
     unpriced: bool = False,
     gaps: bool = False,
+    unknowns: bool = False,
+    not_read: bool = False,
     hostile: bool = False,
     seed: int = 7,
 ) -> Report:
@@ -78,8 +88,11 @@ def build_report(
 
     Up to five live in one account and two regions, more in two accounts and six registries.
     ``unpriced`` takes the price of one region away (with five or fewer, that of the second);
-    ``gaps`` refuses some reads; ``hostile`` gives the dearest repositories, and tags, the names in
-    ``HOSTILE``.
+    ``gaps`` refuses some reads, so that one repository in a hundred was never read and one list of
+    repositories came in part; ``unknowns`` makes some artifacts unreadable, all those of the last
+    repository among them, and leaves open whether a tag reaches some images; ``not_read`` shows the
+    last registry as of an earlier run; ``hostile`` gives the dearest repositories, and tags, the
+    names in ``HOSTILE``.
     """
     rng = np.random.default_rng([seed, repositories])
     keys = _REGISTRIES if repositories > 5 else _REGISTRIES[:2]
@@ -90,12 +103,23 @@ def build_report(
     for n in range(repositories):
         account, region = keys[n % len(keys)]
         name = f"{_TEAMS[n % 10]}/{_SERVICES[n * 7 // 10 % 9]}" + (f"-{n // 10}" if n >= 10 else "")
-        row, images = _repository(rng, n, account, region, name, most, gaps, unknown_region)
+        row, images = _repository(
+            rng, n, account, region, name, most, gaps, unknown_region, unknowns=unknowns
+        )
+        if gaps and n % 97 == 3:
+            row, images = _never_read(row), images.iloc[:0]
+        elif unknowns and n == repositories - 1:
+            row, images = _unreadable(row), images.assign(kind="unknown", logical_bytes=0)
         rows.append(row)
         frames.append(images)
     order = sorted(
         range(repositories),
-        key=lambda n: (-(rows[n].cost.repository.amount or 0), -rows[n].physical_bytes.repository, n),
+        key=lambda n: (
+            rows[n].cost.repository.amount is None,
+            -(rows[n].cost.repository.amount or 0),
+            -rows[n].physical_bytes.repository,
+            n,
+        ),
     )
     rows = [rows[n] for n in order]
     frames = [frames[n] for n in order]
@@ -104,13 +128,64 @@ def build_report(
             rows[n] = replace(rows[n], repository=name)
             frames[n] = frames[n].assign(repository=name)
         frames[0].loc[frames[0].index[: len(HOSTILE)], "tags"] = HOSTILE[: len(frames[0])]
-    return _report(rows, frames, keys, scope, mounting, unknown_region, gaps)
+    return _report(rows, frames, keys, scope, mounting, unknown_region, gaps, not_read=not_read)
+
+
+def nothing_known() -> Report:
+    """A report of one registry whose list of repositories was refused from the start."""
+    report = build_report(0)
+    unknown = Money.unknown(REPOSITORIES_NEVER_LISTED)
+    both = ScopedMoney(repository=unknown, registry=unknown)
+    registry = replace(report.registries[0], status="refused", cost=both, cost_low=unknown, cost_high=unknown)
+    totals = replace(
+        report.totals,
+        registries=1,
+        cost=both,
+        cost_low=unknown,
+        cost_high=unknown,
+        orphaned_cost=both,
+        stale_cost=both,
+    )
+    return replace(report, registries=(registry,), totals=totals)
 
 
 def _priced(size_bytes: int, region: str, unknown_region: str) -> Money:
     if size_bytes and region == unknown_region:
         return Money.unknown(f"no storage price for {region}")
     return Money(Decimal(size_bytes) / GB * _PRICE)
+
+
+def _beside(money: Money, *reasons: str) -> Money:
+    """``money`` that also leaves out what ``reasons`` name."""
+    return replace(money, leaves_out=tuple(sorted({*money.leaves_out, *reasons})))
+
+
+def _emptied(row: RepositoryRow, reason: str, counts: Counts) -> RepositoryRow:
+    """``row`` without one byte that is known, for ``reason``."""
+    unknown = Money.unknown(reason)
+    return replace(
+        row,
+        counts=counts,
+        logical_bytes=0,
+        physical_bytes=ScopedBytes(repository=0, registry=0),
+        unique_bytes=0,
+        shared_bytes=0,
+        untagged_freed_bytes=0,
+        orphaned_freed_bytes=0,
+        stale_freed_bytes=0,
+        cost=ScopedMoney(repository=unknown, registry=unknown),
+        orphaned_cost=unknown,
+    )
+
+
+def _never_read(row: RepositoryRow) -> RepositoryRow:
+    emptied = _emptied(row, NEVER_LISTED, _summed([]))
+    return replace(emptied, status="refused", complete_at=None)
+
+
+def _unreadable(row: RepositoryRow) -> RepositoryRow:
+    artifacts = row.counts.images + row.counts.indexes + row.counts.referrers + row.counts.unknown
+    return _emptied(row, UNKNOWN_SIZE, replace(_summed([]), unknown=artifacts))
 
 
 def _repository(
@@ -122,9 +197,14 @@ def _repository(
     most: int,
     gaps: bool,
     unknown_region: str,
+    *,
+    unknowns: bool,
 ) -> tuple[RepositoryRow, pd.DataFrame]:
     size = int(np.clip(rng.lognormal(3.2, 1.1), 1, most))
-    kind = rng.choice(["image", "index", "referrer", "unknown"], size, p=[0.9, 0.05, 0.03, 0.02])
+    unreadable = 0.02 if unknowns else 0.0
+    kind = rng.choice(
+        ["image", "index", "referrer", "unknown"], size, p=[0.9, 0.05, 0.05 - unreadable, unreadable]
+    )
     image = kind == "image"
     bytes_ = np.where(image, rng.lognormal(18.8, 1.0, size), rng.integers(400, 9000, size)).astype(np.int64)
     bytes_[(kind == "index") | (kind == "unknown")] = 0
@@ -137,7 +217,6 @@ def _repository(
     physical = int(logical / rng.uniform(1.2, 4.5))
     unique = int(physical * rng.uniform(0.3, 1.0))
     orphaned_bytes = int(physical * 0.8 * bytes_[orphaned].sum() / max(logical, 1))
-    refused = gaps and n % 97 == 3
     partial = gaps and n % 89 == 2
     counts = Counts(
         images=int(image.sum()),
@@ -146,17 +225,20 @@ def _repository(
         unknown=int((kind == "unknown").sum()),
         untagged_images=int((image & ~tagged).sum()),
         orphaned_images=int((image & orphaned).sum()),
+        possibly_reached_images=int((image & ~orphaned & ~tagged).sum()) if unknowns and n % 3 == 1 else 0,
         stale_images=int((image & stale).sum()),
         never_pulled_images=int((image & never).sum()),
         archived_images=0,
     )
+    unseen = (UNKNOWN_SIZE,) if counts.unknown else ()
+    reached = (POSSIBLY_REACHED,) if counts.possibly_reached_images else ()
     row = RepositoryRow(
         account=account,
         region=region,
         repository=name,
         created_at=AT - timedelta(days=900 + n),
-        status="refused" if refused else "partial" if partial else "complete",
-        complete_at=None if refused else AT - timedelta(days=9) if partial else AT,
+        status="partial" if partial else "complete",
+        complete_at=AT - timedelta(days=9) if partial else AT,
         counts=counts,
         logical_bytes=logical,
         physical_bytes=ScopedBytes(repository=physical, registry=unique),
@@ -166,12 +248,12 @@ def _repository(
         orphaned_freed_bytes=orphaned_bytes,
         stale_freed_bytes=int(physical * 0.6 * bytes_[stale].sum() / max(logical, 1)),
         cost=ScopedMoney(
-            repository=_priced(physical, region, unknown_region),
-            registry=_priced(unique, region, unknown_region),
+            repository=_beside(_priced(physical, region, unknown_region), *unseen),
+            registry=_beside(_priced(unique, region, unknown_region), *unseen),
         ),
-        orphaned_cost=_priced(orphaned_bytes, region, unknown_region),
+        orphaned_cost=_beside(_priced(orphaned_bytes, region, unknown_region), *unseen, *reached),
         has_lifecycle_policy=None if gaps and n % 11 == 5 else bool(rng.random() < 0.4),
-        pull_through_cache=n % 23 == 22,
+        pull_through_cache=None if gaps and n % 13 == 4 else n % 23 == 22,
     )
     images = pd.DataFrame(
         {
@@ -215,6 +297,8 @@ def _report(
     mounting: Mounting,
     unknown_region: str,
     gaps: bool,
+    *,
+    not_read: bool,
 ) -> Report:
     registries, shared_costs = [], []
     for n, (account, region) in enumerate(keys):
@@ -222,19 +306,24 @@ def _report(
         shared = sum(row.shared_bytes for row in own) * 2 // 5
         shared_cost = _priced(shared, region, unknown_region)
         shared_costs.append(shared_cost)
+        partial = gaps and n == 1
+        unlisted = (REPOSITORIES_NEVER_LISTED,) if partial else ()
         cost = ScopedMoney(
-            repository=add_up(row.cost.repository for row in own),
-            registry=add_up([*(row.cost.registry for row in own), shared_cost]),
+            repository=_beside(add_up(row.cost.repository for row in own), *unlisted),
+            registry=_beside(add_up([*(row.cost.registry for row in own), shared_cost]), *unlisted),
         )
         setting, ever = _setting(mounting, n)
+        earlier = not_read and n == len(keys) - 1
+        low_scope = ("registry" if ever else "repository") if scope == "auto" else scope
         registries.append(
             RegistryRow(
                 partition="aws",
                 account=account,
                 region=region,
                 snapshot=40 + n,
-                taken_at=AT + timedelta(seconds=n * 37),
-                status="partial" if gaps and n == 1 else "complete",
+                run=RUN - 2 if earlier else RUN,
+                taken_at=AT - timedelta(days=3) if earlier else AT + timedelta(seconds=n * 37),
+                status="partial" if partial else "complete",
                 blob_mounting=setting,
                 blob_mounting_ever=ever,
                 repositories=len(own),
@@ -246,8 +335,8 @@ def _report(
                 ),
                 shared_bytes=shared,
                 cost=cost,
-                cost_low=cost.registry if ever else cost.repository,
-                cost_high=cost.repository,
+                cost_low=cost.registry if low_scope == "registry" else cost.repository,
+                cost_high=cost.registry if scope == "registry" else cost.repository,
             )
         )
     images = pd.concat(frames, ignore_index=True) if frames else _no_images()
@@ -256,10 +345,10 @@ def _report(
         scope=scope,
         at=AT,
         stale_days=STALE_DAYS,
-        run=42,
-        taken_from=AT,
+        run=RUN,
+        taken_from=min(row.taken_at for row in registries),
         taken_to=max(row.taken_at for row in registries),
-        totals=_totals(rows, registries, images),
+        totals=_totals(rows, registries, images, scope),
         registries=tuple(registries),
         repositories=tuple(rows),
         shared_cost=add_up(shared_costs),
@@ -286,13 +375,28 @@ def _report(
     )
 
 
-def _totals(rows: list[RepositoryRow], registries: list[RegistryRow], images: pd.DataFrame) -> Totals:
-    orphaned_cost = add_up(row.orphaned_cost for row in rows)
+def _totals(
+    rows: list[RepositoryRow],
+    registries: list[RegistryRow],
+    images: pd.DataFrame,
+    scope: Literal["auto", "repository", "registry"],
+) -> Totals:
+    cost = ScopedMoney(
+        repository=add_up(row.cost.repository for row in registries),
+        registry=add_up(row.cost.registry for row in registries),
+    )
+    orphaned_cost = _beside(add_up(row.orphaned_cost for row in rows), *cost.repository.leaves_out)
+    ever = {row.blob_mounting_ever for row in registries}
+    low_scope: Literal["repository", "registry", "mixed"] = "mixed"
+    if scope != "auto":
+        low_scope = scope
+    elif len(ever) == 1:
+        low_scope = "registry" if ever.pop() else "repository"
     stale_cost = Money(
         None
         if orphaned_cost.amount is None
         else Decimal(sum(row.stale_freed_bytes for row in rows)) / GB * _PRICE,
-        leaves_out=orphaned_cost.leaves_out,
+        leaves_out=cost.repository.leaves_out,
     )
     freed = {
         name: sum(getattr(row, name) for row in rows)
@@ -309,12 +413,11 @@ def _totals(rows: list[RepositoryRow], registries: list[RegistryRow], images: pd
         ),
         shared_bytes=sum(row.shared_bytes for row in registries),
         **{name: ScopedBytes(repository=n, registry=n * 4 // 5) for name, n in freed.items()},
-        cost=ScopedMoney(
-            repository=add_up(row.cost.repository for row in registries),
-            registry=add_up(row.cost.registry for row in registries),
-        ),
+        cost=cost,
         cost_low=add_up(row.cost_low for row in registries),
         cost_high=add_up(row.cost_high for row in registries),
+        cost_low_scope=low_scope,
+        cost_high_scope="registry" if scope == "registry" else "repository",
         orphaned_cost=ScopedMoney(repository=orphaned_cost, registry=_scaled(orphaned_cost)),
         stale_cost=ScopedMoney(repository=stale_cost, registry=_scaled(stale_cost)),
         reported_size_bytes=int(images["logical_bytes"].sum() * 101 // 100),

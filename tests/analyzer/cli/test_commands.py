@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Callable
@@ -143,6 +144,45 @@ def test_the_output_file_appears_complete(demurrage: Cli, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.glob(".*part")] == []
 
 
+def test_a_folder_that_cannot_be_written_stops_the_night_before_it_begins(
+    demurrage: Cli, aws: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    outcome = demurrage("run", *REGION, "--output-dir", "file/report")
+    assert outcome.status == 2
+    assert "--output-dir file/report cannot be written" in outcome.err
+    assert not aws.calls
+    assert demurrage("run", *REGION, "--output-dir", "new/report").status == 0
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@answers
+@pytest.mark.parametrize("option", ["--output-dir", "--output"])
+def test_a_disk_that_fills_up_fails_the_run(
+    demurrage: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert demurrage("collect", *REGION).status == 0
+    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr(Path, "write_text", full)
+    outcome = demurrage("report", option, "answer")
+    assert outcome.status == 1
+    assert "No space left on device" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@answers
+def test_an_output_file_behind_a_link_is_replaced_and_the_link_stays(demurrage: Cli, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "far" / "answer.json")
+    assert demurrage("collect", *REGION, "--format", "json", "--output", "link.json").status == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "far" / "answer.json").read_text())["run"] == 1
+
+
 @answers
 def test_quiet_prints_only_the_answer(demurrage: Cli) -> None:
     assert demurrage("collect", *REGION, "--quiet").err == ""
@@ -212,20 +252,34 @@ def test_a_region_without_a_price_is_unknown_and_not_zero(demurrage: Cli, world:
     assert "Not included: no price for storage-standard in cn-north-1" in demurrage("report").out
 
 
-def test_hostile_names_reach_no_terminal(demurrage: Cli, aws: Server, world: World) -> None:
-    repository = next(iter(world.repositories()))
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_hostile_names_reach_no_terminal(
+    demurrage: Cli, aws: Server, world: World, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    # ECR takes no such name; an endpoint that answers in its place may.
+    monkeypatch.setattr("tests.support.stub_ecr._invalid", lambda *_: "")
+    hostile = "team/\x1b[31mred\x9b\u202e[bold]x[/bold]"
+    image = next(image for repository in world.repositories() for image in repository.images.values())
+    (registry,) = world.registries.values()
+    registry.create_repository(hostile).put_image(image.manifest)
+    registry.create_repository(f"{hostile}2")
+    message = "\x1b]0;title\x07 \u202e[red]message[/red]"
     aws.stub.faults.append(
-        Fault(
-            "code",
-            "GetLifecyclePolicy",
-            repository.name,
-            code="AccessDeniedException",
-            message="\x1b[31mred\u202e",
-        )
+        Fault("code", "DescribeImages", "team/*2", code="AccessDeniedException", message=message)
     )
-    outcome = demurrage("collect", *REGION)
-    assert outcome.status == 4
-    assert "\x1b" not in outcome.out + outcome.err
+    outcomes = [
+        demurrage("collect", *REGION, "--format", form),
+        demurrage("report", "--output-dir", "out", "--format", form),
+    ]
+    assert [outcome.status for outcome in outcomes] == [4, 4]
+    for outcome in outcomes:
+        shown = outcome.out + outcome.err
+        assert not {c for c in shown if not c.isprintable()} - {"\n"}
+    # Nor is it taken for markup.
+    assert "[bold]x[/bold]" in outcomes[1].out
+    if form == "table":
+        said = " ".join(outcomes[0].out.split())
+        assert "[bold]x[/bold]2: ecr:DescribeImages AccessDeniedException" in said
 
 
 @pytest.mark.parametrize(
@@ -240,6 +294,11 @@ def test_hostile_names_reach_no_terminal(demurrage: Cli, aws: Server, world: Wor
         (("collect", "--region", "eu-west-1", "--profile", "nobody"), "nobody"),
         (("collect", "--region", "eu-west-1", "--workers", "0"), "--workers"),
         (("report", "--at", "yesterday"), "is not a time"),
+        (("report", "--at", "9999-12-31T23:59:59-14:00"), "is not between the years"),
+        (("report", "--at", "0001-01-01T00:00:00+14:00"), "is not between the years"),
+        (("report", "--at", "9999-12-31"), "is not between the years"),
+        (("report", "--output", "nowhere/answer.txt"), "there is no folder nowhere"),
+        (("report", "--output", "."), "is a folder"),
         (("report", "--prices", "missing.toml"), "missing.toml"),
         (("report", "--accept-gaps", "missing.toml"), "missing.toml"),
         (("report", "--config", "missing.toml"), "missing.toml"),
@@ -273,6 +332,18 @@ def test_the_wrong_account_is_refused_before_anything_is_read(demurrage: Cli, aw
     assert outcome.status == 2
     assert "123456789012" in outcome.err
     assert aws.calls["DescribeRepositories"] == 0
+
+
+def test_db_status_says_the_same_as_csv_and_as_json(demurrage: Cli, tmp_path: Path) -> None:
+    name = 'a,"b"'
+    assert demurrage("db", "upgrade", "--db", f"sqlite:///{tmp_path / name}").status == 0
+    outcome = demurrage("db", "status", "--format", "csv", "--db", f"sqlite:///{tmp_path / name}")
+    assert outcome.status == 0
+    (row,) = csv.DictReader(io.StringIO(outcome.out))
+    same = json.loads(
+        demurrage("db", "status", "--format", "json", "--db", f"sqlite:///{tmp_path / name}").out
+    )
+    assert row == {key: same[key] for key in ("database", "schema", "needed")}
 
 
 def test_db_status_and_upgrade(demurrage: Cli) -> None:

@@ -22,7 +22,7 @@ from botocore.compat import HTTPHeaders
 
 from analyzer.collect import CollectOptions, CollectResult, RegistrySummary, collect
 from analyzer.errors import LeaseError
-from analyzer.model.records import ImageStatus, Manifest, RegistryKey, RegistryRead, RepositoryRead
+from analyzer.model.records import Gap, ImageStatus, Manifest, RegistryKey, RegistryRead, RepositoryRead
 from tests.support.registry import World
 from tests.support.stub_ecr import Answer, Fault, Stub
 
@@ -95,6 +95,14 @@ def session() -> Session:
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryLease:
+    """The lease on a region's registry."""
+
+    region: str
+    lost: threading.Event
+
+
 @dataclass
 class MemoryStore:
     """A SnapshotStore in memory."""
@@ -102,46 +110,53 @@ class MemoryStore:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     reads: dict[str, RegistryRead] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
-    leased: set[str] = field(default_factory=set)
+    leased: dict[str, MemoryLease] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
-    conflicts: list[str] = field(default_factory=list)
+    callers: list[str | None] = field(default_factory=list)
+    #: Of registries without a snapshot, by region.
+    gaps: dict[str, Sequence[Gap]] = field(default_factory=dict)
     refused: dict[tuple[RegistryKey, tuple[str, int], str], ImageStatus] = field(default_factory=dict)
     #: How many manifests each call of add_manifests brought.
     added: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin_run(self, started_at_ms: int, host: str, version: str) -> int:
+    def begin_run(self, started_at_ms: int, host: str, version: str, caller: str | None) -> int:
         assert started_at_ms == NOW * 1000
         assert host
         assert version
         self.runs.append("running")
+        self.callers.append(caller)
         return len(self.runs)
 
     def finish_run(self, run: int, finished_at_ms: int, status: str) -> None:
         assert finished_at_ms == NOW * 1000
+        assert self.runs[run - 1] == "running", "finished twice"
         self.runs[run - 1] = status
 
     @contextmanager
-    def lease(self, key: RegistryKey, holder: str, host: str) -> Iterator[str]:
+    def lease(self, key: RegistryKey, holder: str, host: str) -> Iterator[MemoryLease]:
         assert holder.startswith("pid ")
         assert host
         if key.region in self.held:
             raise LeaseError(f"{key.account}/{key.region} is being collected by another process")
-        self.leased.add(key.region)
+        lease = self.leased[key.region] = MemoryLease(key.region, threading.Event())
         try:
-            yield key.region
+            yield lease
         finally:
-            self.leased.remove(key.region)
+            del self.leased[key.region]
 
     def unknown_manifests(self, digests: Collection[str]) -> set[str]:
         with self.lock:
             return {digest for digest in digests if digest not in self.manifests}
 
-    def add_manifests(self, manifests: Sequence[Manifest]) -> Sequence[str]:
+    def add_manifests(self, manifests: Sequence[Manifest]) -> None:
         with self.lock:
             self.added.append(len(manifests))
             self.manifests.update((manifest.digest, manifest) for manifest in manifests)
-            return self.conflicts
+
+    def record_gaps(self, run: int, key: RegistryKey, gaps: Sequence[Gap]) -> None:
+        assert run == len(self.runs)
+        self.gaps[key.region] = gaps
 
     def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
         return {
@@ -150,13 +165,13 @@ class MemoryStore:
             if registry == key
         }
 
-    def commit_snapshot(self, lease: str, run: int, read: RegistryRead) -> int:
-        assert lease == read.key.region
-        assert lease in self.leased
+    def commit_snapshot(self, lease: MemoryLease, run: int, read: RegistryRead) -> int:
+        assert lease.region == read.key.region
+        assert self.leased[lease.region] is lease
         assert run == len(self.runs)
         for refusal in read.refusals:
             self.refused[read.key, refusal.repository_key, refusal.digest] = refusal.image_status
-        self.reads[lease] = read
+        self.reads[lease.region] = read
         return 7
 
     def repository(self, name: str, region: str = REGION) -> RepositoryRead:
@@ -199,6 +214,7 @@ def run(
     workers: int = 4,
     account: str | None = None,
     progress: Recorder | None = None,
+    after_snapshot: Callable[[RegistryKey, int, int], Sequence[Gap]] = lambda *_: (),
 ) -> CollectResult:
     """Collect from the current Aws, as fast as it answers."""
     options = CollectOptions(
@@ -209,4 +225,11 @@ def run(
         requests_per_second=1e9,
         batch_get_image_per_second=1e9,
     )
-    return collect(store, session(), options, clock=lambda: NOW, progress=progress or Recorder())
+    return collect(
+        store,
+        session(),
+        options,
+        clock=lambda: NOW,
+        progress=progress or Recorder(),
+        after_snapshot=after_snapshot,
+    )

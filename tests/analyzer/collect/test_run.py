@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from analyzer.collect import registry as registry_module
 from analyzer.errors import InputError, RunError
-from analyzer.model.records import ABSENT, ImageStatus, Kind, ReadStatus
+from analyzer.model.records import ABSENT, Gap, ImageStatus, Kind, ReadStatus, RegistryKey
 from tests.analyzer.collect.fakes import (
     ACCOUNT,
     NOW,
@@ -148,6 +148,7 @@ def test_settings_are_canonical_json_and_absence_is_told_from_ignorance() -> Non
             '{"ecrRepositoryPrefix":"z","registryId":"123456789012","upstreamRegistryUrl":"upstream-z.example"}]'
         ),
         "pull_time_update_exclusions": '["arn:aws:iam::1:role/a","arn:aws:iam::1:role/b"]',
+        "collector_excluded": "false",
     }
     assert store.repository("aa").settings == {
         "arn": f'"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/aa"',
@@ -162,6 +163,10 @@ def test_settings_are_canonical_json_and_absence_is_told_from_ignorance() -> Non
     assert store.repository("bb").settings["lifecycle_policy_text"] == ABSENT
     assert store.repository("bb").settings["tags"] == "{}"
     assert store.repository("bb").settings["encryption"] == '{"encryptionType":"AES256"}'
+
+
+def _is_about(repository: str, request: Request) -> bool:
+    return bool(request.parameters["repositoryName"] == repository)
 
 
 @pytest.mark.parametrize("kind", ["error", "throttle", "expire_token"])
@@ -186,8 +191,10 @@ def test_pages_read_before_a_failure_are_kept(kind: str) -> None:
         "ecr:DescribeImages",
     )
     assert "broke off after 4" in gap.detail
-    # Not all its images are listed, so its manifests have to wait.
-    assert {r.parameters["repositoryName"] for r in aws.asked("BatchGetImage")} == {"bb"}
+    # Its listing is over for this run, so that its manifests disturb nothing any more.
+    assert {a.digest for a in store.repository("aa").artifacts} <= store.manifests.keys()
+    last_listed = max(aws.requests.index(r) for r in aws.asked("DescribeImages") if _is_about("aa", r))
+    assert last_listed < min(aws.requests.index(r) for r in aws.asked("BatchGetImage") if _is_about("aa", r))
 
 
 @pytest.mark.parametrize(
@@ -221,8 +228,10 @@ def test_a_refused_registry_setting_is_left_out_and_named(operation: str, settin
     store = MemoryStore()
     (gap,) = run(store).gaps
     assert (gap.repository, gap.call, gap.reason) == ("", f"ecr:{operation}", code)
-    assert setting not in store.reads[REGION].settings
-    assert len(store.reads[REGION].settings) == 2
+    left = {"blob_mounting", "pull_through_cache_rules", "pull_time_update_exclusions"} - {setting}
+    # Whether our own pulls are excluded is known only with the list.
+    derived = {"collector_excluded"} if "pull_time_update_exclusions" in left else set()
+    assert store.reads[REGION].settings.keys() == left | derived
 
 
 def test_images_that_may_not_be_listed_leave_a_refused_repository_with_its_settings() -> None:
@@ -261,7 +270,7 @@ def test_a_registry_whose_repositories_may_not_be_listed_is_refused_and_keeps_it
     result = run(store)
     assert store.reads[REGION].status is ReadStatus.REFUSED
     assert store.reads[REGION].repositories == []
-    assert len(store.reads[REGION].settings) == 3
+    assert len(store.reads[REGION].settings) == 4
     assert result.registries[0].status == "refused"
     assert [gap.call for gap in result.gaps] == ["ecr:DescribeRepositories"]
 
@@ -352,15 +361,23 @@ def test_an_archived_image_refused_once_is_not_asked_for_until_it_is_restored() 
     archived.archive_image(digest)
     store = MemoryStore()
     Aws(world)
-    (gap,) = run(store).gaps
-    assert (gap.reason, gap.count) == ("ImageNotFound", 1)
-    assert store.reads[REGION].refusals[0].image_status is ImageStatus.ARCHIVED
+    (first,) = run(store).gaps
+    assert (first.reason, first.count) == ("ImageArchived", 1)
+    (refusal,) = store.reads[REGION].refusals
+    assert (refusal.reason, refusal.image_status) == ("ImageArchived", ImageStatus.ARCHIVED)
 
     aws = Aws(world)
-    (gap,) = run(store).gaps
-    assert (gap.reason, gap.count) == ("ImageArchived", 1)
+    assert run(store).gaps == (first,)
     assert aws.asked("BatchGetImage") == []
     assert store.repository("aa").artifacts[0].image_status is ImageStatus.ARCHIVED
+
+    # One more: of both together the same is said.
+    another = archived.put_image(text_of("another"))
+    archived.archive_image(another.digest)
+    Aws(world)
+    (gap,) = run(store).gaps
+    assert (gap.reason, gap.count) == ("ImageArchived", 2)
+    archived.delete_image(another.digest)
 
     archived.images[digest].status = "ACTIVE"
     archived.images[digest].changed()
@@ -384,12 +401,52 @@ def test_unknown_and_malformed_manifests_are_stored_as_such() -> None:
     }
 
 
-def test_sizes_that_contradict_each_other_are_a_gap() -> None:
-    Aws(small_world())
-    store = MemoryStore(conflicts=["sha256:… is 1 byte and 2 bytes long"])
+def test_an_archived_image_refused_for_another_reason_is_asked_for_again() -> None:
+    world = World()
+    archived = filled(world.registry(), "aa", 1)
+    archived.archive_image(next(iter(archived.images)))
+    store = MemoryStore()
+    Aws(world, faults=[Fault("deny", "BatchGetImage", "aa")])
+    for _ in range(2):
+        (gap,) = run(store).gaps
+        assert (gap.reason, gap.count) == ("AccessDeniedException", 1)
+    Aws(world)
     (gap,) = run(store).gaps
-    assert (gap.reason, gap.count) == ("SizeConflict", 1)
-    assert "1 byte and 2 bytes" in gap.detail
+    assert gap.reason == "ImageArchived"
+
+
+def test_what_is_done_with_a_snapshot_is_done_under_its_lease_and_its_gaps_count() -> None:
+    Aws(small_world())
+    store = MemoryStore()
+    found = Gap(ACCOUNT, REGION, "aa", "ecr:BatchGetImage", "Odd", count=3)
+
+    def after(key: RegistryKey, number: int, snapshot: int) -> list[Gap]:
+        assert (key.region, number, snapshot) == (REGION, 1, 7)
+        assert (key.region in store.leased, store.runs) == (True, ["running"])
+        return [found]
+
+    result = run(store, after_snapshot=after)
+    assert (result.gaps, result.registries[0].gaps, result.status) == ((found,), (found,), "gaps")
+    assert store.runs == ["gaps"]
+
+
+@pytest.mark.parametrize(
+    ("exclusions", "excluded"),
+    [
+        ([], "false"),
+        ([f"arn:aws:iam::{ACCOUNT}:role/collector"], "true"),
+        ([f"arn:aws:iam::{ACCOUNT}:role/path/to/collector"], "true"),
+        (["arn:aws:iam::210987654321:role/collector"], "false"),
+    ],
+)
+def test_whether_its_own_pulls_leave_a_mark_is_a_setting(exclusions: list[str], excluded: str) -> None:
+    world = small_world()
+    world.registry().pull_time_update_exclusions = exclusions
+    Aws(world)
+    store = MemoryStore()
+    run(store)
+    assert store.reads[REGION].settings["collector_excluded"] == excluded
+    assert store.callers == [f"arn:aws:sts::{ACCOUNT}:assumed-role/collector/tests"]
 
 
 def test_a_digest_in_many_repositories_and_regions_is_fetched_once() -> None:
@@ -495,6 +552,7 @@ def test_a_registry_held_by_another_process_is_named_and_the_others_go_on() -> N
     held, other = result.registries
     assert (held.key.region, held.snapshot, held.status) == (REGION, None, "held")
     assert [gap.reason for gap in held.gaps] == ["LeaseHeld"]
+    assert store.gaps == {REGION: held.gaps}
     assert (other.snapshot, other.status) == (7, "complete")
     assert result.status == "gaps"
     assert not [r for r in aws.requests if r.region == REGION and r.operation != "GetCallerIdentity"]
@@ -561,21 +619,83 @@ def test_a_registry_that_keeps_failing_is_given_up() -> None:
     assert reasons["ServerException"] + reasons["GaveUp"] == 60
 
 
-def test_a_request_that_ecr_does_not_accept_ends_the_run_and_keeps_its_manifests(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(registry_module, "_STORE_AT_ONCE", 100)
+@pytest.mark.parametrize("code", ["InvalidParameterException", "ValidationException"])
+@pytest.mark.parametrize(
+    "operation", ["DescribeImages", "GetLifecyclePolicy", "ListTagsForResource", "BatchGetImage"]
+)
+def test_a_repository_whose_parameters_ecr_does_not_accept_is_a_gap(operation: str, code: str) -> None:
     world = World()
-    filled(world.registry(), "aa", *range(350))
-    filled(world.registry(region=OTHER), "bb", *range(350, 360))
-    Aws(world, faults=[Fault("code", "BatchGetImage", "aa", nth=3, code="InvalidParameterException")])
+    filled(world.registry(), "aa", 1)
+    filled(world.registry(), "bb", 2)
+    Aws(world, faults=[Fault("code", operation, "aa", code=code)])
     store = MemoryStore()
-    with pytest.raises(ClientError, match="InvalidParameterException"):
-        run(store, REGION, OTHER, workers=2)
-    assert store.runs == ["failed"]
-    assert store.leased == set()
+    (gap,) = run(store).gaps
+    assert (gap.repository, gap.call, gap.reason) == ("aa", f"ecr:{operation}", code)
+    assert f"{ACCOUNT}/{REGION} aa" in gap.detail
+    assert store.repository("bb").status is ReadStatus.COMPLETE
+
+
+@pytest.mark.parametrize("code", ["InvalidParameterException", "ValidationException"])
+def test_a_request_about_the_registry_that_ecr_does_not_accept_ends_the_run(code: str) -> None:
+    Aws(small_world(), faults=[Fault("code", "DescribeRepositories", code=code)])
+    store = MemoryStore()
+    with pytest.raises(ClientError, match=code):
+        run(store)
+    assert (store.runs, store.leased, store.reads) == (["failed"], {}, {})
+
+
+def test_an_unexpected_error_ends_the_run_and_keeps_its_manifests() -> None:
+    world = World()
+    filled(world.registry(), "aa", *range(150))
+    filled(world.registry(region=OTHER), "bb", *range(150, 160))
+    Aws(world)
+    store = MemoryStore()
+
+    class Breaks(Recorder):
+        def _note(self, *event: object) -> None:
+            if event[:2] == ("fetched", REGION):
+                raise KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        run(store, REGION, OTHER, workers=2, progress=Breaks())
+    assert (store.runs, store.leased) == (["failed"], {})
     assert REGION not in store.reads
-    assert len(store.manifests) >= 200
+    assert len(store.manifests) >= 50
+
+
+def test_a_registry_whose_lease_is_lost_is_given_up_and_keeps_its_manifests() -> None:
+    world = small_world()
+    filled(world.registry(region=OTHER), "cc", 9)
+    aws = Aws(world)
+    store = MemoryStore()
+    fetched, released = threading.Event(), threading.Event()
+
+    class Watch(Recorder):
+        def _note(self, *event: object) -> None:
+            if event[:2] == ("fetched", REGION):
+                fetched.set()
+
+    def lose(request: Request) -> None:
+        # The first answer comes; the lease goes while the next hangs.
+        mine = [r for r in aws.asked("BatchGetImage") if r.region == REGION]
+        if len(mine) == 2 and request is mine[1]:
+            assert fetched.wait(20)
+            store.leased[REGION].lost.set()
+            released.wait(20)
+
+    aws.hook = lose
+    started = time.monotonic()
+    result = run(store, REGION, OTHER, progress=Watch())
+    released.set()
+    assert time.monotonic() - started < 15
+    lost, other = result.registries
+    assert (lost.key.region, lost.snapshot, lost.status) == (REGION, None, "held")
+    assert [gap.reason for gap in lost.gaps] == ["LeaseLost"]
+    assert f"{ACCOUNT}/{REGION}" in lost.gaps[0].detail
+    assert store.gaps == {REGION: lost.gaps}
+    assert (other.snapshot, other.status) == (7, "complete")
+    assert REGION not in store.reads
+    assert store.manifests.keys() & set(world.registry().repositories["aa"].images)
 
 
 def test_an_error_code_that_is_new_is_a_gap_and_the_run_goes_on() -> None:
@@ -642,7 +762,35 @@ def test_an_interrupt_ends_the_run_promptly_though_a_call_hangs() -> None:
     assert time.monotonic() - started < 5
     released.set()
     assert store.runs == ["failed"]
-    assert store.leased == set()
+    assert store.leased == {}
+
+
+def test_an_interrupt_keeps_the_manifests_that_were_fetched() -> None:
+    world = small_world()
+    aws = Aws(world)
+    fetched, released = threading.Event(), threading.Event()
+
+    class Watch(Recorder):
+        def _note(self, *event: object) -> None:
+            if event[0] == "fetched":
+                fetched.set()
+
+    def hang(request: Request) -> None:
+        if request.operation == "DescribeImages" and _is_about("bb", request):
+            released.wait(60)
+
+    def interrupt() -> None:
+        fetched.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    aws.hook = hang
+    store = MemoryStore()
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(store, progress=Watch())
+    released.set()
+    assert store.manifests.keys() == world.registry().repositories["aa"].images.keys()
+    assert (store.runs, store.leased) == (["failed"], {})
 
 
 def test_the_session_that_was_given_is_not_changed() -> None:

@@ -117,6 +117,7 @@ def test_snapshot_that_fails_at_any_statement_leaves_the_last_one_and_the_next_w
     assert [repository.name for repository in kept.repositories] == ["app", "new"]
     assert {name for name, rows in _rows(database).items() if rows == before[name]} <= {
         "blob",
+        "blob_conflict",
         "manifest",
         "repository_fact",
         "registry_fact",
@@ -176,13 +177,14 @@ def test_run_that_is_not_there_is_a_run_error_and_writes_nothing(database: Datab
 
 def test_runs_are_numbered_and_finished(database: Database) -> None:
     store = Store(database, lambda: 0)
-    assert [store.begin_run(5, HOST, "0.1"), store.begin_run(6, HOST, "0.1")] == [1, 2]
+    caller = "arn:aws:iam::111111111111:user/nightly"
+    assert [store.begin_run(5, HOST, "0.1", caller), store.begin_run(6, HOST, "0.1")] == [1, 2]
     store.finish_run(1, 7, "gaps")
     with database.read() as connection:
         runs = connection.execute(select(tables.run).order_by(tables.run.c.id)).all()
     assert [tuple(run) for run in runs] == [
-        (1, 5, 7, "gaps", HOST, "0.1"),
-        (2, 6, None, "running", HOST, "0.1"),
+        (1, 5, 7, "gaps", HOST, "0.1", caller),
+        (2, 6, None, "running", HOST, "0.1", None),
     ]
 
 

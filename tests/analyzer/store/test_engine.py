@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select
+from sqlalchemy.pool import QueuePool
 
-from analyzer.errors import DemurrageError, InputError, RunError
+from analyzer.errors import DemurrageError, InputError, RunError, SchemaError
 from analyzer.store import tables
 from analyzer.store.engine import Database
+from analyzer.store.schema import require_current_schema, schema_status, upgrade_schema
+from tests.analyzer.store.examples import commit, image, read_of
 from tests.support.databases import Provider, opened
 
 _RUN = {"started_at_ms": 1, "status": "running", "host": "h", "version": "1"}
@@ -45,6 +56,8 @@ def _is_one_line(error: DemurrageError) -> bool:
         "sqlite:///:memory:",
         "sqlite:///file:name?mode=memory&uri=true",
         "sqlite://user:secret@host/file",
+        "sqlite:///file.db?timeout=5",
+        "sqlite:///file.db?mode=ro&password=secret",
     ],
 )
 def test_unusable_url_is_an_input_error_of_one_line_without_the_password(url: str) -> None:
@@ -146,14 +159,31 @@ def test_folder_that_takes_no_file_is_a_run_error() -> None:
     assert "unable to open database file" in _cannot_open("sqlite:////proc/file")
 
 
-def test_folder_in_place_of_the_file_is_a_run_error(tmp_path: Path) -> None:
-    assert "unable to open database file" in _cannot_open(f"sqlite:///{tmp_path}")
+def test_folder_in_place_of_the_file_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder; name a file in it") as caught:
+        Database(f"sqlite:///{tmp_path}")
+    assert _is_one_line(caught.value)
 
 
-def test_file_that_is_no_database_is_a_run_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("access", ["read", "write", "migrating", "use_wal"])
+def test_file_that_is_no_database_is_an_input_error_and_stays_as_it_is(tmp_path: Path, access: str) -> None:
     file = tmp_path / "report.html"
     file.write_text("<html>" * 1000)
-    assert "not a database" in _cannot_open(f"sqlite:///{file}")
+
+    def use() -> None:
+        # All but use_wal are to be used in a with block.
+        context: Any = getattr(database, access)()
+        with context or nullcontext():
+            pass
+
+    with (
+        opened(f"sqlite:///{file}") as database,
+        pytest.raises(InputError, match="is not an SQLite database; use sqlite:///FILE") as caught,
+    ):
+        use()
+    assert _is_one_line(caught.value)
+    assert file.read_text() == "<html>" * 1000
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_locked_database_is_a_run_error(sqlite: Provider) -> None:
@@ -207,6 +237,192 @@ def test_broken_constraint_is_a_run_error_and_writes_nothing(database: Database)
         fail()
     assert _is_one_line(caught.value)
     assert _runs(database) == 0
+
+
+def test_hundreds_of_threads_get_their_turn_to_read(provider: Provider) -> None:
+    with opened(provider.empty_url()) as database:
+        upgrade_schema(database)
+        pool = database.engine.pool
+        assert isinstance(pool, QueuePool)
+        # Who waits does not give up, and no server has hundreds of connections to give.
+        assert pool.timeout() >= 600
+        assert 10 <= pool.size() <= 30
+        assert pool._max_overflow == 0
+        counts: list[int] = []
+        threads = [threading.Thread(target=lambda: counts.append(_runs(database))) for _ in range(256)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert counts == [0] * 256
+
+
+# Files that this program only looks at, or may only read.
+
+_OTHERS = """
+CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT);
+INSERT INTO notes (text) VALUES ('theirs');
+"""
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("refused", [require_current_schema, upgrade_schema])
+def test_another_programs_file_stays_as_it_is(tmp_path: Path, mode: str, refused: Any) -> None:
+    file = tmp_path / "theirs.db"
+    theirs = sqlite3.connect(file, isolation_level=None)
+    assert theirs.execute(f"PRAGMA journal_mode={mode}").fetchone() == (mode,)
+    theirs.executescript(_OTHERS)
+    theirs.close()
+    before = _contents(tmp_path)
+    with opened(f"sqlite:///{file}") as database, pytest.raises(SchemaError, match="not those of demurrage"):
+        refused(database)
+    assert _contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("refused", [require_current_schema, upgrade_schema])
+def test_another_programs_file_that_it_has_open_stays_as_it_is(tmp_path: Path, refused: Any) -> None:
+    file = tmp_path / "theirs.db"
+    theirs = sqlite3.connect(file, isolation_level=None)
+    theirs.execute("PRAGMA journal_mode=WAL")
+    theirs.executescript(_OTHERS)
+    before = file.read_bytes(), (tmp_path / "theirs.db-wal").read_bytes()
+    with opened(f"sqlite:///{file}") as database, pytest.raises(SchemaError, match="not those of demurrage"):
+        refused(database)
+    assert (file.read_bytes(), (tmp_path / "theirs.db-wal").read_bytes()) == before
+    assert theirs.execute("SELECT text FROM notes").fetchall() == [("theirs",)]
+    theirs.close()
+
+
+def test_looking_for_a_schema_makes_no_file(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path / 'none.db'}") as database:
+        assert schema_status(database).empty
+        with pytest.raises(SchemaError, match="is empty"):
+            require_current_schema(database)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wal_is_kept_from_the_first_migration_on(tmp_path: Path) -> None:
+    file = tmp_path / "ours.db"
+    with opened(f"sqlite:///{file}") as database:
+        upgrade_schema(database)
+    plain = sqlite3.connect(file, isolation_level=None)
+    assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert plain.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+    plain.close()
+    with opened(f"sqlite:///{file}") as database:
+        database.use_wal()
+        with database.read() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+
+
+_NOBODY = 65534
+
+_AS_NOBODY = """
+import os, sys
+from analyzer.errors import DemurrageError
+from analyzer.store.engine import Database
+from analyzer.store.schema import require_current_schema
+from analyzer.store.snapshots import last_run
+from analyzer.store import tables
+from sqlalchemy import insert
+url, writes = sys.argv[1:]
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+try:
+    database = Database(url)
+    require_current_schema(database)
+    with database.read() as connection:
+        print(last_run(connection))
+    if writes == "write":
+        with database.write() as connection:
+            connection.execute(insert(tables.media_type).values(name="x"))
+except DemurrageError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def _as_nobody(file: Path, writes: str = "") -> str:
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    child = subprocess.run(
+        [sys.executable, "-c", _AS_NOBODY, f"sqlite:///{file}", writes],
+        cwd=Path(__file__).resolve().parents[3],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr
+    return child.stdout.strip()
+
+
+@pytest.fixture
+def readable(sqlite_folder: Path) -> Iterator[Path]:
+    """A database that everybody may read and only its owner write, in such a folder."""
+    folder = Path(tempfile.mkdtemp(dir=sqlite_folder))
+    sqlite_folder.chmod(0o755)
+    folder.chmod(0o755)
+    file = folder / "ours.db"
+    with opened(f"sqlite:///{file}") as database:
+        upgrade_schema(database)
+        commit(database, read_of(image("a")))
+    file.chmod(0o644)
+    yield file
+    shutil.rmtree(folder)
+
+
+def test_reader_without_write_access_reads_and_leaves_no_trace(readable: Path) -> None:
+    before = _contents(readable.parent)
+    assert _as_nobody(readable) == "1"
+    assert _contents(readable.parent) == before
+
+
+def test_reader_without_write_access_reads_what_is_being_written(readable: Path) -> None:
+    with opened(f"sqlite:///{readable}") as writer:
+        commit(writer, read_of(image("b"), taken_at_ms=2))
+        assert (readable.parent / "ours.db-wal").stat().st_size > 0
+        assert _as_nobody(readable) == "2"
+
+
+def test_reader_who_may_write_the_folder_alone_leaves_nothing_there(readable: Path) -> None:
+    readable.parent.chmod(0o777)
+    before = _contents(readable.parent)
+    assert _as_nobody(readable) == "1"
+    assert _contents(readable.parent) == before
+
+
+def test_reader_who_may_not_read_is_told_so(readable: Path) -> None:
+    readable.chmod(0o600)
+    answer = _as_nobody(readable)
+    assert answer.startswith("InputError")
+    assert "this user may not open it" in answer
+    readable.parent.chmod(0o700)
+    assert "this user may not look into" in _as_nobody(readable)
+
+
+def test_writer_without_write_access_is_told_what_it_needs(readable: Path) -> None:
+    answer = _as_nobody(readable, "write")
+    assert "InputError" in answer
+    assert "give it write access to the file and its folder" in answer
+
+
+def test_file_that_is_written_while_it_is_read_without_locks_is_not_believed(readable: Path) -> None:
+    def read_slowly() -> None:
+        with database.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+            # When the last connection is closed, its log is written back into the file.
+            with opened(f"sqlite:///{readable}") as writer:
+                commit(writer, read_of(image("b"), taken_at_ms=2))
+
+    with opened(f"sqlite:///{readable}") as database:
+        with pytest.raises(RunError, match="was written while it was read; try again"):
+            read_slowly()
+        require_current_schema(database)
+        read_slowly()
 
 
 def test_reader_sees_one_moment_while_others_write(database: Database) -> None:

@@ -52,6 +52,8 @@ def test_pull_through_cache_rules_fill_the_repositories_below_their_prefix(
     repositories = _frames(database, 1).repositories
     assert repositories["repository"].tolist() == sorted(names)
     assert repositories.loc[repositories["pull_through_cache"], "repository"].tolist() == filled
+    known = repositories.loc[repositories["pull_through_cache_known"], "repository"].tolist()
+    assert known == (filled if "ROOT" in prefixes else sorted(names))
 
 
 def test_blob_mounting_was_ever_on_from_the_snapshot_that_saw_it(database: Database) -> None:

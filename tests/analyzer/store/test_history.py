@@ -19,6 +19,7 @@ from analyzer.store import tables
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames
 from analyzer.store.interning import join_digest
+from analyzer.store.manifests import load_size_conflicts
 from analyzer.store.names import load_digests, load_tags
 from analyzer.store.snapshots import SnapshotRef, rebuild, snapshots_of_run
 from analyzer.store.state import during
@@ -76,6 +77,10 @@ def _play(database: Database, history: Sequence[Night]) -> None:
         store.finish_run(run, 0, "complete")
         _assert_rebuilt(database, naive)
     _assert_no_interval_too_many(database, naive)
+    with database.read() as connection:
+        conflicts = load_size_conflicts(connection)
+    assert {(one.manifest, one.blob, one.size_bytes) for one in conflicts} == naive.size_conflicts
+    assert all(one.counted_bytes == naive.blob_sizes[one.blob] for one in conflicts)
     for run in runs:
         _assert_frames_of_run(database, naive, run)
 
@@ -83,8 +88,8 @@ def _play(database: Database, history: Sequence[Night]) -> None:
 def _add_manifests(store: Store, naive: NaiveStore, manifests: Sequence[Any]) -> None:
     digests = {manifest.digest for manifest in manifests}
     assert store.unknown_manifests(digests) == digests
-    conflicts = store.add_manifests(manifests)
-    assert len(conflicts) == len(naive.add_manifests(manifests))
+    store.add_manifests(manifests)
+    naive.add_manifests(manifests)
     assert store.unknown_manifests(digests) == set()
 
 
@@ -207,6 +212,7 @@ def _as_rows(
         tags,
         artifacts.reported_size_bytes.tolist(),
         artifacts.subject.tolist(),
+        artifacts.listed.tolist(),
         strict=True,
     )
     rows = [
@@ -221,8 +227,9 @@ def _as_rows(
             "tag_names": names,
             "reported_size_bytes": _unless(size, NO_SIZE),
             "subject": digests.get(subject),
+            "listed": kind,
         }
-        for repository, digest, manifest, pushed, status, pulled, count, names, size, subject in columns
+        for repository, digest, manifest, pushed, status, pulled, count, names, size, subject, kind in columns
     ]
     blob_bounds, child_bounds = manifests.blob_offsets.tolist(), manifests.child_offsets.tolist()
     described = {}
@@ -264,6 +271,7 @@ def _assert_well_formed(frames: Frames) -> None:
         "tags": np.int32,
         "reported_size_bytes": np.int64,
         "subject": np.uint32,
+        "listed": np.uint8,
     }
     assert {name: getattr(artifacts, name).dtype for name in types} == types
     assert {len(getattr(artifacts, name)) for name in types} == {len(artifacts.digest_id)}

@@ -145,12 +145,24 @@ def test_process_number_of_another_host_says_nothing(database: Database, store: 
 def test_living_process_of_the_same_host_is_not_succeeded(
     database: Database, store: Store, live_pid: int
 ) -> None:
-    for pid in (live_pid, os.getpid()):
-        _leave_behind(database, store, f"pid {pid}")
-        with pytest.raises(LeaseError, match=f"pid {pid} on host"), store.lease(KEY, "pid 1", HOST):
-            pass
-        with database.write() as connection:
-            connection.execute(update(tables.lease).values(holder=None))
+    _leave_behind(database, store, f"pid {live_pid}")
+    with pytest.raises(LeaseError, match=f"pid {live_pid} on host"), store.lease(KEY, "pid 1", HOST):
+        pass
+
+
+def test_former_process_of_our_own_number_is_succeeded_at_once(database: Database, store: Store) -> None:
+    # As in a container, where the program is process 1 in every life.
+    me = f"pid {os.getpid()}"
+    _leave_behind(database, store, me)
+    with store.lease(KEY, me, HOST):
+        assert _row(database).fence == 2
+        # Now it is ours indeed, whoever of us asks and however often.
+        for _ in range(2):
+            with pytest.raises(LeaseError, match=f"{me} on host"), store.lease(KEY, me, HOST):
+                pass
+    _leave_behind(database, store, me)
+    with pytest.raises(LeaseError), store.lease(KEY, me, "elsewhere"):
+        pass
 
 
 @pytest.mark.parametrize("holder", ["somebody", "pid", "pid ", "pid x", f"pid {10**30}", "pid 1x"])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select
+from sqlalchemy import event, func, insert, select
 
 from analyzer.model.records import BlobReference, Child, Kind, Manifest
 from analyzer.store import tables
 from analyzer.store.engine import Database
 from analyzer.store.interning import split_digest
-from analyzer.store.manifests import load_manifests
+from analyzer.store.manifests import load_manifests, load_size_conflicts
 from analyzer.store.writer import Store
 from tests.strategies.registries import sha256, sha512
 from tests.support.databases import Provider
@@ -51,6 +52,12 @@ def _store(database: Database) -> Store:
     return Store(database, lambda: 0)
 
 
+def _conflicts(database: Database) -> list[tuple[str, str, int, int]]:
+    with database.read() as connection:
+        found = load_size_conflicts(connection)
+    return [(one.manifest, one.blob, one.size_bytes, one.counted_bytes) for one in found]
+
+
 def _image(name: str, *blobs: tuple[str, int]) -> Manifest:
     layers = tuple(BlobReference(sha256(blob), size, "layer") for blob, size in blobs)
     return Manifest(sha256(name), Kind.IMAGE, "image", 100, layers)
@@ -64,7 +71,7 @@ def _image(name: str, *blobs: tuple[str, int]) -> Manifest:
 @given(manifests=_MANIFESTS)
 def test_manifests_come_back_as_they_were_stored(sqlite: Provider, manifests: list[Manifest]) -> None:
     database = sqlite.clean()
-    assert _store(database).add_manifests(manifests) == []
+    _store(database).add_manifests(manifests)
     assert load_manifests(database, _POOL) == {manifest.digest: manifest for manifest in manifests}
     some = {manifest.digest: manifest for manifest in manifests[:2]}
     assert load_manifests(database, some.keys()) == some
@@ -105,7 +112,7 @@ def test_every_kind_of_reference_comes_back(database: Database) -> None:
         Manifest(sha256("bad"), Kind.UNREADABLE, "", 1),
     ]
     store = _store(database)
-    assert store.add_manifests(manifests) == []
+    store.add_manifests(manifests)
     assert load_manifests(database, [m.digest for m in manifests]) == {m.digest: m for m in manifests}
 
 
@@ -125,7 +132,7 @@ def test_unknown_manifests_are_those_never_stored(database: Database) -> None:
 def test_more_digests_than_fit_one_statement(database: Database) -> None:
     store = _store(database)
     manifests = [_image(f"m{n}", (f"l{n}", n), ("base", 5)) for n in range(1100)]
-    assert store.add_manifests(manifests) == []
+    store.add_manifests(manifests)
     digests = [manifest.digest for manifest in manifests]
     assert store.unknown_manifests([*digests, sha256("other")]) == {sha256("other")}
     assert load_manifests(database, digests) == {manifest.digest: manifest for manifest in manifests}
@@ -134,32 +141,61 @@ def test_more_digests_than_fit_one_statement(database: Database) -> None:
 def test_manifest_stored_again_is_left_alone(database: Database) -> None:
     manifest = _image("a", ("layer", 1))
     for _ in range(2):
-        assert _store(database).add_manifests([manifest]) == []
-    assert _store(database).add_manifests([]) == []
+        _store(database).add_manifests([manifest])
+    _store(database).add_manifests([])
     assert load_manifests(database, [manifest.digest]) == {manifest.digest: manifest}
 
 
 def test_blob_keeps_its_first_size_and_every_contradiction_is_told_once(database: Database) -> None:
     store = _store(database)
     store.add_manifests([_image("a", ("layer", 3))])
-    told = store.add_manifests(
+    store.add_manifests(
         [
             _image("b", ("layer", 3), ("new", 1)),
             _image("c", ("layer", 4), ("layer", 4), ("new", 2)),
             _image("d", ("layer", 3), ("new", 1)),
         ]
     )
-    assert told == [
-        f"{sha256('c')} gives blob {sha256('layer')} 4 bytes, an earlier manifest gave 3",
-        f"{sha256('c')} gives blob {sha256('new')} 2 bytes, an earlier manifest gave 1",
-    ]
+    expected = sorted([("c", "layer", 4, 3), ("c", "new", 2, 1)], key=lambda row: sha256(row[1]))
+    assert _conflicts(database) == [(sha256(m), sha256(b), size, first) for m, b, size, first in expected]
+    # Stored again, it says nothing new.
+    store.add_manifests([_image("c", ("layer", 4), ("layer", 4), ("new", 2))])
+    assert len(_conflicts(database)) == 2
     sizes = [blob.size_bytes for blob in load_manifests(database, [sha256("c")])[sha256("c")].blobs]
     assert sizes == [3, 3, 1]
 
 
 def test_later_first_size_in_one_batch_counts_in_the_order_given(database: Database) -> None:
-    told = _store(database).add_manifests([_image("b", ("layer", 2)), _image("a", ("layer", 1))])
-    assert told == [f"{sha256('a')} gives blob {sha256('layer')} 1 bytes, an earlier manifest gave 2"]
+    _store(database).add_manifests([_image("b", ("layer", 2)), _image("a", ("layer", 1))])
+    assert _conflicts(database) == [(sha256("a"), sha256("layer"), 1, 2)]
+
+
+def test_collectors_that_contradict_each_other_at_once_are_found_out(postgresql: Provider) -> None:
+    database = postgresql.clean()
+    store = _store(database)
+    store.add_manifests([_image("first", ("other", 1))])
+    digest = tables.digest.c
+    # What another collector commits between our look at the blobs and our writing of them.
+    with database.write() as connection:
+        hashed = split_digest(sha256("layer"))[1]
+        connection.execute(insert(tables.digest).values(algorithm="sha256", hash=hashed))
+        blob = connection.execute(select(digest.id).where(digest.hash == hashed)).scalar_one()
+
+    seen: list[str] = []
+
+    def quicker(_c: Any, _cursor: Any, sql: str, *_: Any) -> None:
+        if sql.startswith("INSERT INTO blob ") and not seen:
+            seen.append(sql)
+            with database.write() as other:
+                other.execute(insert(tables.blob).values(digest_id=blob, size_bytes=3))
+
+    event.listen(database.engine, "before_cursor_execute", quicker)
+    try:
+        store.add_manifests([_image("a", ("layer", 1))])
+    finally:
+        event.remove(database.engine, "before_cursor_execute", quicker)
+    assert len(seen) == 1
+    assert _conflicts(database) == [(sha256("a"), sha256("layer"), 1, 3)]
 
 
 @pytest.mark.parametrize(("name", "taken"), [("media_type", 2**15 - 1), ("platform", 2**16 - 1)])
@@ -181,7 +217,7 @@ def test_names_beyond_what_fits_the_packed_codes_are_left_out(
     index = Manifest(
         sha256("x"), Kind.INDEX, "taken", 1, children=(Child(sha256("i"), "p"), Child(sha256("i"), "q"))
     )
-    assert _store(database).add_manifests([image, index]) == []
+    _store(database).add_manifests([image, index])
     if name == "media_type":
         image = replace(image, blobs=(image.blobs[0], image.blobs[1]._replace(media_type="")))
     else:

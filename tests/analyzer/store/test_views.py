@@ -1,0 +1,115 @@
+"""The views that people who query with SQL are promised: the same answers on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import ColumnClause, column, inspect, select, table
+
+from analyzer.model.records import (
+    Artifact,
+    BlobReference,
+    ImageStatus,
+    Kind,
+    Manifest,
+    ReadStatus,
+    RegistryRead,
+    RepositoryRead,
+)
+from analyzer.model.units import from_ms
+from analyzer.store.engine import Database
+from analyzer.store.writer import Store
+from tests.analyzer.store.examples import KEY, commit
+from tests.strategies.registries import sha256, sha512
+
+_COLUMNS = {
+    "v_images": ("account", "region", "repository", "digest", "pushed_at", "image_status", "last_pull"),
+    "v_tags": ("account", "region", "repository", "tag", "digest"),
+    "v_manifests": ("digest", "media_type", "kind", "size_bytes"),
+}
+_PLACE = (KEY.account, KEY.region, "app")
+
+
+def _rows(database: Database, view: str) -> list[tuple[object, ...]]:
+    columns: list[ColumnClause[Any]] = [column(name) for name in _COLUMNS[view]]
+    query = select(*columns).select_from(table(view))
+    with database.read() as connection:
+        return sorted((tuple(row) for row in connection.execute(query)), key=str)
+
+
+def _read(*artifacts: Artifact) -> RegistryRead:
+    return RegistryRead(
+        KEY, 1, ReadStatus.COMPLETE, [RepositoryRead("app", 5, ReadStatus.COMPLETE, artifacts)]
+    )
+
+
+def test_views_have_the_documented_columns(database: Database) -> None:
+    with database.read() as connection:
+        about = inspect(connection)
+        assert sorted(about.get_view_names()) == sorted(_COLUMNS)
+        for view, columns in _COLUMNS.items():
+            assert tuple(found["name"] for found in about.get_columns(view)) == columns
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text()
+    described = readme.split("### Databases")[1].split("\n## ")[0]
+    for view, columns in _COLUMNS.items():
+        assert all(f"`{name}`" in described for name in (view, *columns))
+
+
+def test_images_and_tags_are_those_present_now(database: Database) -> None:
+    gone = Artifact(sha256("gone"), ("old", "moved"), 1)
+    commit(database, _read(gone, Artifact(sha512("b"), ("v1",), 0, pulled_day=1)))
+    commit(
+        database,
+        _read(
+            Artifact(sha256("a"), ("moved", "tag 'x' ü"), 1_700_000_000_123, ImageStatus.ARCHIVED),
+            Artifact(sha512("b"), (), 0, pulled_day=20_000),
+            Artifact(sha256("c"), (), None, ImageStatus.ACTIVATING),
+            Artifact(sha256("d"), (), 4_102_444_799_999, ImageStatus.OTHER, pulled_day=0),
+        ),
+    )
+    assert _rows(database, "v_images") == sorted(
+        [
+            (*_PLACE, sha256("a"), "2023-11-14T22:13:20.123Z", "ARCHIVED", None),
+            (*_PLACE, sha512("b"), "1970-01-01T00:00:00.000Z", "ACTIVE", "2024-10-04"),
+            (*_PLACE, sha256("c"), None, "ACTIVATING", None),
+            (*_PLACE, sha256("d"), "2099-12-31T23:59:59.999Z", "OTHER", "1970-01-01"),
+        ],
+        key=str,
+    )
+    tags = {(*_PLACE, "moved", sha256("a")), (*_PLACE, "tag 'x' ü", sha256("a"))}
+    assert set(_rows(database, "v_tags")) == tags
+    commit(database, RegistryRead(KEY, 1, ReadStatus.COMPLETE))
+    assert _rows(database, "v_images") == _rows(database, "v_tags") == []
+
+
+@pytest.mark.parametrize("start", [0, 1_699_999_999_000])
+def test_times_are_exact_to_the_millisecond(database: Database, start: int) -> None:
+    moments = range(start, start + 1000)
+    commit(database, _read(*(Artifact(sha256(f"{ms}"), (), ms) for ms in moments)))
+    expected = [f"{from_ms(ms).isoformat(timespec='milliseconds')[:-6]}Z" for ms in moments]
+    assert sorted(str(row[4]) for row in _rows(database, "v_images")) == expected
+
+
+def test_manifests_are_those_ever_read(database: Database) -> None:
+    layers = (BlobReference(sha256("layer"), 5, "layer"),)
+    Store(database, lambda: 0).add_manifests(
+        [
+            Manifest(sha256("i"), Kind.IMAGE, "image", 100, layers),
+            Manifest(sha256("r"), Kind.IMAGE, "image", 101, layers, subject_digest=sha256("i")),
+            Manifest(sha512("x"), Kind.INDEX, "index", 102, subject_digest=sha256("i")),
+            Manifest(sha256("u"), Kind.UNKNOWN, "text/new", 103),
+            Manifest(sha256("m"), Kind.UNREADABLE, "", 104),
+        ]
+    )
+    assert _rows(database, "v_manifests") == sorted(
+        [
+            (sha256("i"), "image", "image", 100),
+            (sha256("r"), "image", "referrer", 101),
+            (sha512("x"), "index", "index", 102),
+            (sha256("u"), "text/new", "unknown", 103),
+            (sha256("m"), "", "unreadable", 104),
+        ],
+        key=str,
+    )
