@@ -1,0 +1,258 @@
+"""The collector's CPU per image, against a bare boto3 loop over the same calls.
+
+A stub ECR serves a generated registry from a process of its own. Each contestant runs in a process
+of its own too, and its CPU (user and system, all threads, from the making of its session to its end)
+is divided by the number of images:
+
+- ``boto3``: a default client, one thread, a loop that asks for the same pages and the same batches
+  and drops the answers. This is the baseline.
+- ``boto3 without its parser``: the same, the answers decoded from JSON and not read shape by shape,
+  which is how the collector asks: what remains is the collector's own work.
+- ``demurrage``: ``collect`` into a store of its own, which includes everything that it writes.
+
+A *first night* fetches every manifest, an *unchanged night* none. The targets are at most 2.5 times
+``boto3`` on a first night and 1.3 times on an unchanged one. Whether the contestants really asked
+for the same is counted by the stub and printed.
+
+Usage: ``python -m tests.benchmarks.collection [--repositories N] [--images N] [--rounds N] …``
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import cProfile
+import http.client
+import json
+import math
+import os
+import pstats
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from analyzer.collect import CollectOptions, RegistrySummary, collect
+from analyzer.collect.clients import read_plain_json
+from analyzer.collect.manifests import ACCEPTED_MEDIA_TYPES
+from analyzer.model.records import RegistryKey
+from analyzer.nightly import open_database
+from analyzer.store.engine import Database
+from analyzer.store.writer import Store
+from tests.benchmarks._measure import measured, median, run_child
+from tests.support.stub_ecr import started
+
+_ME = "tests.benchmarks.collection"
+_REGION = "eu-west-1"
+CONTESTANTS = ("boto3", "boto3 without its parser", "demurrage")
+NIGHTS = ("first", "unchanged")
+#: At most so many times the baseline.
+RATIO_LIMITS = {"first": 2.5, "unchanged": 1.3}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print what an image costs each contestant on each night, and the ratios."""
+    parser = argparse.ArgumentParser(description="Measure the collector's CPU against bare boto3's.")
+    parser.add_argument("--repositories", type=int, default=200)
+    parser.add_argument("--images", type=int, default=100, help="per repository")
+    parser.add_argument("--layers", type=int, default=10, help="per image")
+    parser.add_argument("--workers", type=int, default=CollectOptions(regions=(_REGION,)).workers)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--profile", choices=NIGHTS, help="only show where the collector's CPU goes that night"
+    )
+    parser.add_argument("--child", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--night", choices=NIGHTS, help=argparse.SUPPRESS)
+    parser.add_argument("--db", help=argparse.SUPPRESS)
+    parser.add_argument("--profiled", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.child:
+        _measure(given)
+        return
+    shape = [
+        part
+        for name in ("repositories", "images", "layers")
+        for part in (f"--{name}", str(getattr(given, name)))
+    ]
+    with tempfile.TemporaryDirectory() as name, started(*shape) as url:
+        benchmark = _Benchmark(url, Path(name), str(given.workers))
+        # Nobody shall be measured while the stub serialises its answers for the first time.
+        benchmark.run("boto3", "first", 0)
+        if given.profile:
+            if given.profile == "unchanged":
+                benchmark.run("demurrage", "first", 1)
+            benchmark.run("demurrage", given.profile, 1, "--profiled")
+            return
+        images = given.repositories * given.images
+        print(
+            f"{images:,} images in {given.repositories:,} repositories, {given.layers} layers each",
+            flush=True,
+        )
+        taken: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for number in range(1, given.rounds + 1):
+            for night in NIGHTS:
+                for contestant in CONTESTANTS:
+                    outcome = benchmark.run(contestant, night, number)
+                    taken.setdefault((night, contestant), []).append(outcome)
+    _print(taken, images)
+
+
+@dataclass(frozen=True, slots=True)
+class _Benchmark:
+    """Starts contestants against the stub at ``url``."""
+
+    url: str
+    folder: Path
+    workers: str
+
+    def run(self, contestant: str, night: str, number: int, *options: str) -> dict[str, Any]:
+        """What one contestant took, with the calls that the stub counted meanwhile."""
+        self._ask("reset", b"")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "benchmark",
+            "AWS_SECRET_ACCESS_KEY": "benchmark",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        # A round's database is new on its first night and the same on the unchanged one.
+        db = f"sqlite:///{self.folder}/{number}.db"
+        child = ("--child", contestant, "--night", night, "--db", db, "--workers", self.workers, *options)
+        outcome = run_child(_ME, *child, environment=environment)
+        outcome["calls"] = self._ask("calls", None)
+        return outcome
+
+    def _ask(self, what: str, body: bytes | None) -> Any:
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET" if body is None else "POST", f"/_stub/{what}", body)
+            return json.loads(connection.getresponse().read())
+
+
+def _print(taken: dict[tuple[str, str], list[dict[str, Any]]], images: int) -> None:
+    rounds = len(taken["first", "boto3"])
+    print(f"{'':42}{'CPU':>10}{'per image':>12}{'wall':>10}    median of {rounds}")
+
+    def cpu(night: str, contestant: str) -> float:
+        return median([one["cpu_seconds"] for one in taken[night, contestant]])
+
+    for night in NIGHTS:
+        for contestant in CONTESTANTS:
+            wall = median([one["seconds"] for one in taken[night, contestant]])
+            total = cpu(night, contestant)
+            name = f"{night} night, {contestant}"
+            print(f"{name:42}{total:8.2f} s{total / images * 1e6:9.0f} us{wall:8.2f} s")
+    for night in NIGHTS:
+        ratio, stricter = (cpu(night, "demurrage") / cpu(night, baseline) for baseline in CONTESTANTS[:2])
+        limit = RATIO_LIMITS[night]
+        print(
+            f"ratio, {night} night: {ratio:.2f} times boto3 (limit {limit:g}), "
+            f"{stricter:.2f} without its parser"
+        )
+        calls = [taken[night, contestant][0]["calls"] for contestant in CONTESTANTS]
+        same = "the same from all" if all(one == calls[0] for one in calls) else f"DIFFERENT: {calls}"
+        print(f"calls, {night} night: {sum(calls[-1].values()):,}, {same}")
+
+
+# --- contestants, each in a child -----------------------------------------------------------------
+
+
+def _measure(given: argparse.Namespace) -> None:
+    if given.child == "demurrage":
+        database = open_database(given.db, create=True)
+        profiles = _profile_all_threads() if given.profiled else []
+        with measured() as spent:
+            _collect(database, given.workers)
+        database.engine.dispose()
+        if profiles:
+            pstats.Stats(*profiles, stream=sys.stderr).sort_stats("tottime").print_stats(35)
+    else:
+        with measured() as spent:
+            _loop(manifests=given.night == "first", parsed=given.child == "boto3")
+    print(json.dumps({"seconds": spent.seconds, "cpu_seconds": spent.cpu_seconds}))
+
+
+def _profile_all_threads() -> list[cProfile.Profile]:
+    """Profile this thread and all that start from now on, by their CPU time."""
+    profiles: list[cProfile.Profile] = []
+
+    def begin(*_: object) -> None:
+        profile = cProfile.Profile(time.thread_time)
+        profiles.append(profile)
+        # Takes the place of this function in the thread that calls it.
+        profile.enable()
+
+    threading.setprofile(begin)
+    begin()
+    return profiles
+
+
+def _loop(*, manifests: bool, parsed: bool) -> None:
+    """Everything that the collector asks for, one call after the other."""
+    session = boto3.Session()
+    session.client("sts", region_name=_REGION).get_caller_identity()
+    ecr = session.client("ecr", region_name=_REGION)
+    if not parsed:
+        ecr.meta.events.register("before-parse.ecr", read_plain_json)
+    ecr.get_account_setting(name="BLOB_MOUNTING")
+    ecr.describe_pull_through_cache_rules(maxResults=1000)
+    ecr.list_pull_time_update_exclusions(maxResults=1000)
+    known: set[str] = set()
+    for listing in ecr.get_paginator("describe_repositories").paginate(PaginationConfig={"PageSize": 1000}):
+        for repository in listing["repositories"]:
+            name = repository["repositoryName"]
+            wanted: list[str] = []
+            for page in ecr.get_paginator("describe_images").paginate(
+                repositoryName=name, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
+            ):
+                if manifests:
+                    wanted += [image["imageDigest"] for image in page["imageDetails"]]
+            with contextlib.suppress(ecr.exceptions.LifecyclePolicyNotFoundException):
+                ecr.get_lifecycle_policy(repositoryName=name)
+            ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])
+            wanted = [digest for digest in wanted if digest not in known]
+            known.update(wanted)
+            for start in range(0, len(wanted), 100):
+                ecr.batch_get_image(
+                    repositoryName=name,
+                    imageIds=[{"imageDigest": digest} for digest in wanted[start : start + 100]],
+                    acceptedMediaTypes=list(ACCEPTED_MEDIA_TYPES),
+                )
+
+
+def _collect(database: Database, workers: int) -> None:
+    store = Store(database, lambda: round(time.time() * 1000))
+    options = CollectOptions(
+        regions=(_REGION,),
+        workers=workers,
+        requests_per_second=math.inf,
+        batch_get_image_per_second=math.inf,
+    )
+    result = collect(store, boto3.Session(), options, progress=_Silent())
+    if result.status != "complete":
+        raise RuntimeError(f"the collector ended with gaps: {result.gaps}")
+
+
+class _Silent:
+    """A Progress that shows nothing."""
+
+    def registry_started(self, key: RegistryKey) -> None: ...
+
+    def repositories_known(self, key: RegistryKey, count: int) -> None: ...
+
+    def repository_done(self, key: RegistryKey, repository: str, artifacts: int) -> None: ...
+
+    def manifests_fetched(self, key: RegistryKey, count: int) -> None: ...
+
+    def registry_done(self, summary: RegistrySummary) -> None: ...
+
+
+if __name__ == "__main__":
+    main()
