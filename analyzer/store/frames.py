@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from analyzer.model.frames import (
     Listed,
     Manifests,
     UInt8,
+    UInt32,
 )
 from analyzer.model.media_types import KINDS
 from analyzer.model.records import ABSENT, Kind, ReadStatus
@@ -38,7 +40,9 @@ from analyzer.store.snapshots import SnapshotRef
 from analyzer.store.state import during
 from analyzer.store.tables import FOREIGN_BIT
 
-_BLOCK = 50_000
+#: Rows fetched at a time. So few stay in the processor's cache, and below what sets off Python's
+#: cyclic collector again and again while their tuples are alive.
+_BLOCK = 2_000
 #: Of ``Frames.repositories``. As a text column pandas would turn None, no policy, into NaN.
 _COLUMNS: dict[str, Any] = {
     "registry": np.int64,
@@ -65,7 +69,7 @@ def load_frames(connection: Connection, snapshots: Sequence[SnapshotRef]) -> Fra
     repositories, repository_ids = _repositories(connection, snapshots)
     places = Places(snapshots, repositories["registry"].to_numpy(np.int64), repository_ids)
     artifacts = _artifacts(connection, places)
-    manifests = _manifests(connection, places, np.unique(artifacts.digest_id))
+    manifests = _manifests(connection, places, _distinct(artifacts.digest_id))
     return Frames(
         registries,
         repositories,
@@ -73,6 +77,13 @@ def load_frames(connection: Connection, snapshots: Sequence[SnapshotRef]) -> Fra
         manifests,
         _blob_sizes(connection),
     )
+
+
+def _distinct(ids: UInt32) -> Int64:
+    """The distinct ``ids``, sorted; they are small and dense, so that marking beats sorting."""
+    present = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
+    present[ids] = True
+    return np.flatnonzero(present)
 
 
 class Places:
@@ -360,21 +371,19 @@ def _manifests(connection: Connection, places: Places, digest_ids: Any) -> Manif
     result = connection.execute(query)
     heads, blobs, foreign, children = [], [], [], []
     lengths: list[Int64] = []
+    column = [itemgetter(number) for number in range(len(query.selected_columns))]
     while rows := _fetch(result):
-        keys, kinds, subjects, blob_ids, codes, child_ids = zip(*rows, strict=True)
-        head = np.array([keys, kinds, subjects], np.int64)
+        head = _integers(rows, column[:3])
         at = np.minimum(np.searchsorted(digest_ids, head[0]), len(digest_ids) - 1)
         wanted = digest_ids[at] == head[0]
         if not wanted.all():
-            keep = np.flatnonzero(wanted)
-            head = head[:, keep]
-            blob_ids, codes, child_ids = (
-                tuple(column[i] for i in keep) for column in (blob_ids, codes, child_ids)
-            )
+            rows = [rows[i] for i in np.flatnonzero(wanted)]
+            head = head[:, wanted]
         heads.append(head)
-        lengths.append(
-            np.array([[len(packed) // 4 for packed in column] for column in (blob_ids, child_ids)], np.int64)
-        )
+        # One column at a time: zip(*rows) would make an iterator for every row.
+        blob_ids, codes, child_ids = (list(map(get, rows)) for get in column[3:])
+        sizes = [np.fromiter(map(len, packed), np.int64, len(rows)) for packed in (blob_ids, child_ids)]
+        lengths.append(np.array(sizes) // 4)
         blobs.append(np.frombuffer(b"".join(blob_ids), "<u4"))
         foreign.append((np.frombuffer(b"".join(codes), "<u2") & FOREIGN_BIT) != 0)
         children.append(np.frombuffer(b"".join(child_ids), "<u4"))
@@ -394,6 +403,11 @@ def _manifests(connection: Connection, places: Places, digest_ids: Any) -> Manif
         child_offsets=offsets[1],
         children=np.concatenate(children).astype(np.uint32, copy=False),
     )
+
+
+def _integers(rows: Sequence[tuple[Any, ...]], columns: Sequence[itemgetter[Any]]) -> Int64:
+    """The named columns of ``rows``, one after the other."""
+    return np.array([np.fromiter(map(get, rows), np.int64, len(rows)) for get in columns])
 
 
 def _with_manifests(artifacts: Artifacts, manifests: Manifests) -> Artifacts:
