@@ -36,7 +36,7 @@ package-check: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.packaging.check_wheel
 
 bench: $(VENV)/dev.stamp
-	@set -e; for file in tests/benchmarks/[a-z]*.py; do \
+	@set -e; for file in $$(ls tests/benchmarks/[a-z]*.py | grep -v /test_); do \
 		name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.benchmarks.$$name"; \
 	done
 

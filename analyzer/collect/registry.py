@@ -61,7 +61,7 @@ LeaseT = TypeVar("LeaseT", bound=HeldLease)
 T = TypeVar("T")
 
 #: Manifests handed to the store at a time; what a kill loses at most.
-_STORE_AT_ONCE = 1_000
+_STORE_AT_ONCE = 5_000
 #: Seconds to wait for manifests that another registry is fetching before fetching them as well.
 _CLAIM_PATIENCE = 60.0
 #: Seconds between looks at the lease while no task ends.

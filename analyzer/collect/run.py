@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 #: What is done with a snapshot (its registry, run and number) as soon as it is written, while its
 #: lease is still held; gives the gaps that only what is stored shows.
 AfterSnapshot = Callable[[RegistryKey, int, int], Sequence[Gap]]
+
+#: New objects between two garbage collections during a run.
+_GARBAGE_THRESHOLD = 100_000
 
 #: Seconds given to the threads of a failed or interrupted run to let go of their leases.
 _FAREWELL = 10.0
@@ -189,18 +193,19 @@ def collect(
     run = store.begin_run(_ms(clock), host, __version__, identity.arn or None)
     status = "failed"
     try:
-        registries = _Run(
-            store,
-            run,
-            host,
-            clients,
-            options.workers,
-            stop,
-            _OneAtATime(progress),
-            clock,
-            identity.arn,
-            after_snapshot,
-        ).go()
+        with _fewer_garbage_collections():
+            registries = _Run(
+                store,
+                run,
+                host,
+                clients,
+                options.workers,
+                stop,
+                _OneAtATime(progress),
+                clock,
+                identity.arn,
+                after_snapshot,
+            ).go()
         status = "gaps" if any(registry.gaps for registry in registries) else "complete"
     finally:
         store.finish_run(run, _ms(clock), status)
@@ -212,6 +217,21 @@ def collect(
         retries=counts.retries,
         throttles=counts.throttles,
     )
+
+
+@contextmanager
+def _fewer_garbage_collections() -> Iterator[None]:
+    """Let tuples pile up: a run makes millions of them and no cycles to speak of.
+
+    Python's collector would walk all of them after every few hundred new ones, which is a third of
+    the CPU of an unchanged night.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(_GARBAGE_THRESHOLD, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _Run(Generic[LeaseT]):

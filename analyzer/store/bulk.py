@@ -42,13 +42,17 @@ def insert_rows(
 def rows_where_in(
     connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Sequence[Any]
 ) -> Iterator[Any]:
-    """The rows of ``query`` (which has no parameters) whose ``column`` is one of ``values``."""
+    """The rows of ``query`` (which has no parameters) whose ``column`` is one of ``values``.
+
+    ``query`` is compiled once for as long as it lives: make it once, at the head of a module.
+    """
     if connection.dialect.name != "sqlite":
         for chunk in chunks(values):
             yield from connection.execute(query.where(column.in_(chunk)))
         return
+    head, tail = _around_list(connection.dialect, query, column)
     for chunk in chunks(values):
-        sql = _in_list(connection.dialect, query, column, len(chunk))
+        sql = f"{head}({', '.join('?' * len(chunk))}){tail}"
         yield from connection.exec_driver_sql(sql, tuple(chunk)).all()
 
 
@@ -66,10 +70,12 @@ def _insert(
     return str(compiled), None if positions is None else tuple(positions)
 
 
-def _in_list(dialect: Dialect, query: Select[Any], column: ColumnElement[Any], count: int) -> str:
+@lru_cache(maxsize=32)
+def _around_list(dialect: Dialect, query: Select[Any], column: ColumnElement[Any]) -> tuple[str, str]:
+    """What stands before and behind the list of values."""
     # Compiled for one value, whose mark is then repeated: compiling hundreds is what takes time.
     compiled = str(query.where(column.in_([bindparam("value")])).compile(dialect=dialect))
     head, mark, tail = compiled.rpartition("(?)")
     if not mark or "?" in head + tail:
         raise ValueError("the query has parameters of its own")
-    return f"{head}({', '.join('?' * count)}){tail}"
+    return head, tail

@@ -305,6 +305,9 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
         # In pages, 40 MB: new digests land all over their index, and the default of 1,000 pages
         # writes the same pages back after every batch.
         "PRAGMA wal_autocheckpoint=10000",
+        # Digests are looked up all over their index, from many connections with small caches.
+        "PRAGMA mmap_size=1073741824",
+        "PRAGMA cache_size=-16384",
     ):
         cursor.execute(pragma)
     cursor.close()

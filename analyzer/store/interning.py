@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Select, Table, func, select
 
 from analyzer.store import tables
 from analyzer.store.bulk import insert_rows, rows_where_in
@@ -20,6 +21,8 @@ from analyzer.store.engine import Database
 
 #: Algorithm and bytes of a digest.
 _Parts = tuple[str, bytes]
+
+_DIGESTS = select(tables.digest.c.algorithm, tables.digest.c.hash, tables.digest.c.id)
 
 #: Digests remembered between batches: base layers come back in every image.
 _REMEMBERED = 200_000
@@ -30,7 +33,7 @@ def split_digest(digest: str) -> tuple[str, bytes]:
     algorithm, _, hexadecimal = digest.partition(":")
     value = bytes.fromhex(hexadecimal)
     # fromhex takes capitals and spaces too; two spellings of one digest would be two digests.
-    if not algorithm or not value or join_digest(algorithm, value) != digest:
+    if not algorithm or not value or value.hex() != hexadecimal:
         raise ValueError(f"{digest!r} is not a digest")
     return algorithm, value
 
@@ -119,15 +122,18 @@ class Interner:
 
 
 def _find(connection: Connection, table: Table, column: str, keys: Sequence[Any]) -> dict[Any, int]:
-    query = select(table.c[column], table.c.id)
-    return dict(rows_where_in(connection, query, table.c[column], keys))
+    return dict(rows_where_in(connection, _ids_by(table, column), table.c[column], keys))
+
+
+@lru_cache(maxsize=16)
+def _ids_by(table: Table, column: str) -> Select[Any]:
+    return select(table.c[column], table.c.id)
 
 
 def _find_digests(connection: Connection, parts: Mapping[_Parts, str]) -> dict[str, int]:
     """Ids of those of ``parts`` (with their texts) that are stored, by text."""
     table = tables.digest
-    query = select(table.c.algorithm, table.c.hash, table.c.id)
-    rows = rows_where_in(connection, query, table.c.hash, [value for _, value in parts])
+    rows = rows_where_in(connection, _DIGESTS, table.c.hash, [value for _, value in parts])
     # One hash under another algorithm is another digest.
     return {parts[algorithm, value]: key for algorithm, value, key in rows if (algorithm, value) in parts}
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, exists, select
 
 from analyzer.model.records import BlobReference, Child, Kind, Manifest
 from analyzer.store import tables
@@ -17,16 +17,19 @@ from analyzer.store.engine import Database
 from analyzer.store.interning import Interner, join_digest, split_digest
 from analyzer.store.tables import FOREIGN_BIT
 
+# Not a join: SQLite would go through all manifests rather than through the digests asked for.
+_STORED = select(tables.digest.c.algorithm, tables.digest.c.hash).where(
+    exists().where(tables.manifest.c.digest_id == tables.digest.c.id)
+)
+_SIZES = select(tables.blob.c.digest_id, tables.blob.c.size_bytes)
+
 
 def unknown_manifests(database: Database, digests: Collection[str]) -> set[str]:
     """Those of ``digests`` whose manifest was never stored."""
     unknown = set(digests)
-    query = select(tables.digest.c.algorithm, tables.digest.c.hash).join(
-        tables.manifest, tables.manifest.c.digest_id == tables.digest.c.id
-    )
     with database.read() as connection:
         hashes = [split_digest(digest)[1] for digest in sorted(unknown)]
-        for algorithm, value in rows_where_in(connection, query, tables.digest.c.hash, hashes):
+        for algorithm, value in rows_where_in(connection, _STORED, tables.digest.c.hash, hashes):
             unknown.discard(join_digest(algorithm, value))
     return unknown
 
@@ -62,27 +65,46 @@ def add_manifests(database: Database, interner: Interner, manifests: Sequence[Ma
     platforms = interner.names(
         tables.platform, {child.platform for m in manifests for child in m.children if child.platform}
     )
-    rows = sorted((_row(m, ids, media_types, platforms) for m in manifests), key=lambda row: row["digest_id"])
-    references = {
-        (ids[m.digest], ids[blob.digest], blob.size_bytes): None for m in manifests for blob in m.blobs
-    }
+    codes = {name: _code(number) for name, number in media_types.items()}
+    rows = sorted(
+        (_row(m, ids, media_types, codes, platforms) for m in manifests), key=lambda row: row["digest_id"]
+    )
+    stated, agreed = _stated_sizes(manifests, ids)
     with database.write() as connection:
-        sizes = _known_sizes(connection, sorted({blob for _, blob, _ in references}))
-        first: dict[int, int] = {}
-        for _, blob, size in references:
-            if blob not in sizes:
-                first.setdefault(blob, size)
+        sizes = _known_sizes(connection, sorted(stated))
+        first = {blob: size for blob, size in stated.items() if blob not in sizes}
         new = [{"digest_id": blob, "size_bytes": first[blob]} for blob in sorted(first)]
         insert_rows(connection, tables.blob, new, only_new=True)
         # Another collector may have been quicker, with another size (on SQLite there is one writer).
         sizes |= first if database.is_sqlite else _known_sizes(connection, sorted(first))
-        conflicts = [
-            {"manifest_id": manifest, "digest_id": blob, "size_bytes": size}
-            for manifest, blob, size in sorted(references)
-            if sizes[blob] != size
-        ]
         insert_rows(connection, tables.manifest, rows, only_new=True)
-        insert_rows(connection, tables.blob_conflict, conflicts, only_new=True)
+        if not agreed or stated != sizes:
+            conflicts = _conflicts(manifests, ids, sizes)
+            insert_rows(connection, tables.blob_conflict, conflicts, only_new=True)
+
+
+def _stated_sizes(manifests: Iterable[Manifest], ids: dict[str, int]) -> tuple[dict[int, int], bool]:
+    """The first size that ``manifests`` give each blob, and whether they all give the same."""
+    sizes: dict[str, int] = {}
+    agreed = True
+    for manifest in manifests:
+        for blob in manifest.blobs:
+            if sizes.setdefault(blob.digest, blob.size_bytes) != blob.size_bytes:
+                agreed = False
+    return {ids[digest]: size for digest, size in sizes.items()}, agreed
+
+
+def _conflicts(
+    manifests: Iterable[Manifest], ids: dict[str, int], sizes: dict[int, int]
+) -> list[dict[str, Any]]:
+    contradictions = {
+        (ids[manifest.digest], ids[blob.digest], blob.size_bytes)
+        for manifest in manifests
+        for blob in manifest.blobs
+        if sizes[ids[blob.digest]] != blob.size_bytes
+    }
+    columns = ("manifest_id", "digest_id", "size_bytes")
+    return [dict(zip(columns, contradiction, strict=True)) for contradiction in sorted(contradictions)]
 
 
 def load_size_conflicts(connection: Connection) -> list[SizeConflict]:
@@ -110,13 +132,13 @@ def load_size_conflicts(connection: Connection) -> list[SizeConflict]:
     )
 
 
-def _code(media_type_id: int, *, foreign: bool) -> int:
+def _code(media_type_id: int) -> int:
     """A media type's code in the packed array, 0 for the 32,768th and later ones.
 
     Anybody who may push can invent media types without end; their names beyond that number are not
     worth a failed night.
     """
-    return (media_type_id if media_type_id < FOREIGN_BIT else 0) | (FOREIGN_BIT if foreign else 0)
+    return media_type_id if media_type_id < FOREIGN_BIT else 0
 
 
 def _platform_code(platform_id: int) -> int:
@@ -134,7 +156,11 @@ def _media_types(manifests: Iterable[Manifest]) -> set[str]:
 
 
 def _row(
-    manifest: Manifest, ids: dict[str, int], media_types: dict[str, int], platforms: dict[str, int]
+    manifest: Manifest,
+    ids: dict[str, int],
+    media_types: dict[str, int],
+    codes: dict[str, int],
+    platforms: dict[str, int],
 ) -> dict[str, Any]:
     blobs, children = manifest.blobs, manifest.children
     return {
@@ -147,7 +173,7 @@ def _row(
         "blob_ids": struct.pack(f"<{len(blobs)}I", *[ids[blob.digest] for blob in blobs]),
         "blob_media_types": struct.pack(
             f"<{len(blobs)}H",
-            *[_code(media_types[blob.media_type], foreign=blob.foreign) for blob in blobs],
+            *[codes[blob.media_type] | (FOREIGN_BIT if blob.foreign else 0) for blob in blobs],
         ),
         "child_ids": struct.pack(f"<{len(children)}I", *[ids[child.digest] for child in children]),
         "child_platforms": struct.pack(
@@ -162,8 +188,7 @@ def _row(
 
 def _known_sizes(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     table = tables.blob
-    query = select(table.c.digest_id, table.c.size_bytes)
-    return dict(rows_where_in(connection, query, table.c.digest_id, ids))
+    return dict(rows_where_in(connection, _SIZES, table.c.digest_id, ids))
 
 
 def load_manifests(database: Database, digests: Collection[str]) -> dict[str, Manifest]:
