@@ -265,7 +265,13 @@ def _sqlite(url: URL, busy_seconds: float, mounts: Path) -> Engine:
 
 
 def _pool() -> dict[str, Any]:
-    return {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": _POOL_SECONDS}
+    # The connection used last comes first: its cache is warm, and fewer need to be opened at all.
+    return {
+        "pool_size": _CONNECTIONS,
+        "max_overflow": 0,
+        "pool_timeout": _POOL_SECONDS,
+        "pool_use_lifo": True,
+    }
 
 
 def _reading_engine(file: Path, options: str, busy_seconds: float) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Store:
         self._database = database
         self._interner = Interner(database)
         self._now_ms = now_ms
+        self._looking_up = threading.Lock()
 
     def begin_run(self, started_at_ms: int, host: str, version: str, caller: str | None = None) -> int:
         """Number of a new run; ``caller`` is the ARN of whoever collects, where it is known."""
@@ -89,7 +91,10 @@ class Store:
 
     def unknown_manifests(self, digests: Collection[str]) -> set[str]:
         """Those of ``digests`` whose manifest was never stored."""
-        return unknown_manifests(self._database, digests)
+        # One thread at a time, and so always the same connection: digests are looked up all over
+        # their index, which every further connection would have to read into a cache of its own.
+        with self._looking_up:
+            return unknown_manifests(self._database, digests)
 
     def add_manifests(self, manifests: Sequence[Manifest]) -> None:
         """Store ``manifests`` for ever, and where they contradict what is known of a blob's size."""
