@@ -14,6 +14,10 @@ import pandas as pd
 from analyzer.model.frames import NEVER_PULLED, NO_TIME, Bools, Frames, Int32, Int64
 from analyzer.model.records import Gap, ImageStatus, ReadStatus
 from analyzer.model.results import (
+    POSSIBLY_REACHED,
+    UNKNOWN_SIZE,
+    UNLISTED_IMAGES,
+    UNLISTED_REPOSITORIES,
     AgeBucket,
     Counts,
     RegistryRow,
@@ -29,7 +33,6 @@ from analyzer.storage import COUNTS, Storage
 
 _SCOPES: tuple[Scope, ...] = ("repository", "registry")
 
-_POSSIBLY_REACHED = "images that may belong to an index that could not be read"
 
 ScopeChoice = Literal["auto", "repository", "registry"]
 
@@ -236,7 +239,7 @@ class _Pricing:
         for row, parts in zip(self._registries, of_repositories, strict=True):
             reasons = {reason for unknown in parts for reason in unknown.reasons}
             if row["status"] == ReadStatus.PARTIAL or (row["status"] != ReadStatus.COMPLETE and not parts):
-                reasons.add("repositories that were never listed")
+                reasons.add(UNLISTED_REPOSITORIES)
             found.append(
                 _Unknown(
                     tuple(sorted(reasons)),
@@ -268,15 +271,15 @@ class _Unknown:
         """The same for what leaves with the images that have ``trait``."""
         if trait != "orphaned" or not self.possibly_reached:
             return self.beside(money)
-        return replace(self, reasons=(*self.reasons, _POSSIBLY_REACHED)).beside(money)
+        return replace(self, reasons=(*self.reasons, POSSIBLY_REACHED)).beside(money)
 
 
 def _unknown_in(row: Mapping[str, Any]) -> _Unknown:
     reasons = []
     if row["unknown"]:
-        reasons.append("artifacts of unknown size")
+        reasons.append(UNKNOWN_SIZE)
     if row["complete_at_ms"] == NO_TIME:
-        reasons.append("images that were never listed")
+        reasons.append(UNLISTED_IMAGES)
     return _Unknown(
         tuple(reasons),
         possibly_reached=row["possibly_reached_images"] > 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyzer.model.results import Report
+from analyzer.model.results import UNKNOWN_SIZE, Report
 from analyzer.model.units import Money
 from reports.cells import Tone
 from reports.facts import (
@@ -29,7 +29,7 @@ from reports.figures import (
     size,
     span,
 )
-from reports.missing import UNKNOWN_SIZE, bytes_of_all
+from reports.missing import bytes_of_all
 from reports.rounding import amount_text, rounded
 
 

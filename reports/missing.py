@@ -11,12 +11,15 @@ from dataclasses import astuple, dataclass
 from typing import Final
 
 from analyzer.model.records import ReadStatus
-from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
-
-UNKNOWN_SIZE: Final = "artifacts of unknown size"
-POSSIBLY_REACHED: Final = "images that may belong to an index that could not be read"
-_IMAGES: Final = "images that were never listed"
-_REPOSITORIES: Final = "repositories that were never listed"
+from analyzer.model.results import (
+    UNKNOWN_SIZE,
+    UNLISTED_IMAGES,
+    UNLISTED_REPOSITORIES,
+    Counts,
+    RegistryRow,
+    Report,
+    RepositoryRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def repositories_of_registry(row: RegistryRow) -> Missing:
     unlisted = row.status == ReadStatus.PARTIAL or (
         row.status != ReadStatus.COMPLETE and not row.repositories
     )
-    return Missing((_REPOSITORIES,), nothing_known=not row.repositories) if unlisted else WHOLE
+    return Missing((UNLISTED_REPOSITORIES,), nothing_known=not row.repositories) if unlisted else WHOLE
 
 
 def bytes_of_all(report: Report) -> Missing:
@@ -103,8 +106,8 @@ def _missing(
         reason
         for reason, holds in (
             (UNKNOWN_SIZE, counts.unknown > 0),
-            (_IMAGES, never_listed),
-            (_REPOSITORIES, list_incomplete),
+            (UNLISTED_IMAGES, never_listed),
+            (UNLISTED_REPOSITORIES, list_incomplete),
         )
         if holds
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from analyzer.model.results import Report, RepositoryRow
+from analyzer.model.results import UNKNOWN_SIZE, Report, RepositoryRow
 from analyzer.model.units import Money
 from reports.cards import Card, cost_card, is_known, orphaned_sizes, stored_card, waste_card
 from reports.cells import MOST_ROWS, Table, Tone
@@ -34,13 +34,7 @@ from reports.figures import (
     size,
 )
 from reports.lists import gap_table, price_table
-from reports.missing import (
-    UNKNOWN_SIZE,
-    bytes_of_all,
-    bytes_of_repository,
-    counts_of_all,
-    repositories_of_all,
-)
+from reports.missing import bytes_of_all, bytes_of_repository, counts_of_all, repositories_of_all
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
 from reports.tables import age_table, registry_table, repository_table, waste_table
 

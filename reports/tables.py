@@ -7,7 +7,15 @@ from dataclasses import replace
 from decimal import Decimal
 
 from analyzer.model.records import ReadStatus
-from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow, ScopedBytes, ScopedMoney
+from analyzer.model.results import (
+    POSSIBLY_REACHED,
+    Counts,
+    RegistryRow,
+    Report,
+    RepositoryRow,
+    ScopedBytes,
+    ScopedMoney,
+)
 from analyzer.model.units import Money
 from reports.cells import (
     DASH,
@@ -28,7 +36,6 @@ from reports.cells import (
 )
 from reports.figures import UNKNOWN, count, counted, gb_decimals, moment, share
 from reports.missing import (
-    POSSIBLY_REACHED,
     WHOLE,
     Missing,
     bytes_of_all,

@@ -10,12 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import pandas as pd
 
 from analyzer.model.records import Gap
 from analyzer.model.units import Money, Scope
+
+#: What ``Money.leaves_out`` says of bytes that nobody knows, in the words that reports show.
+UNKNOWN_SIZE: Final = "artifacts of unknown size"
+UNLISTED_IMAGES: Final = "images that were never listed"
+UNLISTED_REPOSITORIES: Final = "repositories that were never listed"
+POSSIBLY_REACHED: Final = "images that may belong to an index that could not be read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
