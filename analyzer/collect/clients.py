@@ -21,6 +21,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import boto3
+import botocore
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import InvalidRegionError
@@ -270,5 +272,9 @@ def _config(connections: int, attempts: int = TOTAL_ATTEMPTS) -> Config:
         read_timeout=_READ_SECONDS,
         retries={"mode": "adaptive", "total_max_attempts": attempts},
         tcp_keepalive=True,
-        user_agent_extra=f"demurrage/{__version__}",
+        # Botocore would put together the same words about Python and the system for every call,
+        # and check every parameter against the model: a third of its CPU, and all of ours are made
+        # here and tested against it.
+        user_agent=f"Boto3/{boto3.__version__} md/Botocore#{botocore.__version__} demurrage/{__version__}",
+        parameter_validation=False,
     )

@@ -53,6 +53,7 @@ _SIZE_LIMIT = 2**63
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 _is_digest = _DIGEST.fullmatch
+_new = tuple.__new__
 
 
 class _MalformedError(ValueError):
@@ -91,13 +92,25 @@ def parse_manifest(digest: str, text: str, media_type: str | None = None) -> Man
         return DIGEST_MISMATCH
     if found != digest[7:]:
         return DIGEST_MISMATCH
+    return _read(digest, text, len(data), media_type)
+
+
+def read_manifest(digest: str, text: str, media_type: str | None = None) -> Manifest:
+    """The manifest that ``text`` is, where it is taken as given that it is the one named ``digest``.
+
+    Otherwise as ``parse_manifest``: of kind UNREADABLE where the text is no manifest.
+    """
+    return _read(digest, text, len(text.encode("utf-8", "surrogatepass")), media_type)
+
+
+def _read(digest: str, text: str, size: int, media_type: str | None) -> Manifest:
     try:
-        if len(data) > _LONGEST_TEXT:
+        if size > _LONGEST_TEXT:
             raise _MalformedError
-        return _manifest(digest, _DECODER.decode(text), len(data), media_type)
+        return _manifest(digest, _DECODER.decode(text), size, media_type)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # Of hostile JSON, each of these is what a wrong type or shape raises somewhere below.
-        return Manifest(digest, Kind.UNREADABLE, _said(media_type), len(data))
+        return Manifest(digest, Kind.UNREADABLE, _said(media_type), size)
 
 
 def _manifest(digest: str, content: Any, size: int, api_type: str | None) -> Manifest:
@@ -117,10 +130,8 @@ def _manifest(digest: str, content: Any, size: int, api_type: str | None) -> Man
     if kind is Kind.IMAGE:
         if "manifests" in content:
             raise _MalformedError
-        _add_blob(blobs, content["config"], layer=False)
         # Go programs write an empty list as null.
-        for layer in _list(content["layers"]):
-            _add_blob(blobs, layer, layer=True)
+        blobs = _blobs([content["config"], *_list(content["layers"])])
         if artifact_type is None and media_type == OCI_MANIFEST:
             config_type = blobs[0].media_type
             artifact_type = None if config_type in _NOT_ARTIFACT_TYPES else config_type
@@ -162,13 +173,18 @@ def _kind(content: Mapping[str, Any], api_type: str | None) -> tuple[Kind | None
     return kind, said if KINDS.get(said) is kind else _OCI_DEFAULT[kind]
 
 
-def _add_blob(blobs: list[BlobReference], entry: Any, *, layer: bool) -> None:
-    digest = entry["digest"]
-    size = entry["size"]
-    if type(size) is not int or not 0 <= size < _SIZE_LIMIT or _is_digest(digest) is None:
-        raise _MalformedError
-    media_type, foreign = _media_type(entry["mediaType"])
-    blobs.append(BlobReference(digest, size, media_type, foreign and layer))
+def _blobs(entries: Sequence[Any]) -> list[BlobReference]:
+    """The references of a config and layers, in that order."""
+    blobs = []
+    for entry in entries:
+        digest, size = entry["digest"], entry["size"]
+        if type(size) is not int or not 0 <= size < _SIZE_LIMIT or _is_digest(digest) is None:
+            raise _MalformedError
+        # Past the class, which takes twice the time; a large registry has ten million of them.
+        blobs.append(_new(BlobReference, (digest, size, *_media_type(entry["mediaType"]))))
+    if blobs[0].foreign:
+        blobs[0] = blobs[0]._replace(foreign=False)
+    return blobs
 
 
 def _child(entry: Any) -> Child:

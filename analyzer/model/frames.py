@@ -7,6 +7,7 @@ database, and never decide an order that a reader sees.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -106,3 +107,24 @@ class Frames:
     manifests: Manifests
     #: Size of the blob whose digest_id is the index; 0 where the digest is no blob.
     blob_size_bytes: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleFacts:
+    """What lifecycle rules look at beside ``Artifacts``: the same artifacts in the same order, n."""
+
+    #: Milliseconds since 1970 UTC, or NO_TIME where ECR records no pull. Where only the day is
+    #: known, its last millisecond: an image must not be said to leave before ECR would take it.
+    pulled_at_ms: Int64
+    #: lastArchivedAt and lastActivatedAt, or NO_TIME.
+    archived_at_ms: Int64
+    activated_at_ms: Int64
+    #: Among artifacts of one repository with equal times the smaller counts as older: the order of
+    #: the digests' text. All 0 where times differ, for then nothing depends on it.
+    tie: Int64
+    #: (n + 1) offsets into ``tags``.
+    tag_offsets: Int64
+    #: Positions in ``tag_names``, those of one artifact in no particular order.
+    tags: Int32
+    #: Distinct tag names, some of which no artifact here may carry; "" for ids that name nothing.
+    tag_names: Sequence[str]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, bindparam, insert
@@ -28,15 +27,31 @@ def insert_rows(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, only_new: bool = False
 ) -> None:
     """Insert ``rows``, all of the same columns; with ``only_new`` those that are there stay."""
+    if rows:
+        columns = tuple(rows[0])
+        values = [tuple(row.values()) for row in rows]
+        insert_values(connection, table, columns, values, only_new=only_new)
+
+
+def insert_values(
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: list[tuple[Any, ...]],
+    *,
+    only_new: bool = False,
+) -> None:
+    """The same for rows that hold the values of ``columns`` in that order."""
     if not rows:
         return
-    sql, order = _insert(connection.dialect, table, tuple(rows[0]), only_new=only_new)
+    sql, order = _insert(connection.dialect, table, columns, only_new=only_new)
     if order is None:
-        connection.exec_driver_sql(sql, list(rows))
+        connection.exec_driver_sql(sql, [dict(zip(columns, row, strict=True)) for row in rows])
+    elif order == columns:
+        connection.exec_driver_sql(sql, rows)
     else:
-        values = map(itemgetter(*order), rows)
-        # Of one column itemgetter gives the value itself.
-        connection.exec_driver_sql(sql, list(values) if len(order) > 1 else [(value,) for value in values])
+        places = [columns.index(name) for name in order]
+        connection.exec_driver_sql(sql, [tuple(row[place] for place in places) for row in rows])
 
 
 def rows_where_in(

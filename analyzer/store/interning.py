@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select
 
 from analyzer.store import tables
-from analyzer.store.bulk import insert_rows, rows_where_in
+from analyzer.store.bulk import insert_rows, insert_values, rows_where_in
 from analyzer.store.engine import Database
 
 #: Algorithm and bytes of a digest.
@@ -24,15 +24,23 @@ _Parts = tuple[str, bytes]
 
 _DIGESTS = select(tables.digest.c.algorithm, tables.digest.c.hash, tables.digest.c.id)
 
+_BY_ID = select(tables.digest.c.id, tables.digest.c.algorithm, tables.digest.c.hash)
+#: From so many on the digests of ids are read all together.
+_MANY = 50_000
+
 #: Digests remembered between batches: base layers come back in every image.
 _REMEMBERED = 200_000
 
 
 def split_digest(digest: str) -> tuple[str, bytes]:
     """Algorithm and bytes of ``algorithm:hex`` (lower case); raises ValueError for anything else."""
+    # fromhex takes capitals and spaces too; two spellings of one digest would be two digests.
+    if digest.startswith("sha256:") and digest.islower():
+        value = bytes.fromhex(digest[7:])
+        if len(value) == 32 and len(digest) == 71:
+            return "sha256", value
     algorithm, _, hexadecimal = digest.partition(":")
     value = bytes.fromhex(hexadecimal)
-    # fromhex takes capitals and spaces too; two spellings of one digest would be two digests.
     if not algorithm or not value or value.hex() != hexadecimal:
         raise ValueError(f"{digest!r} is not a digest")
     return algorithm, value
@@ -53,41 +61,45 @@ class Interner:
         self._names: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
-    def digests(self, digests: Iterable[str]) -> dict[str, int]:
-        """Ids of ``digests``, new ones being stored."""
-        wanted = set(digests)
+    def digests(self, digests: Iterable[str]) -> Mapping[str, int]:
+        """Ids of ``digests``, new ones being stored; of others too, which happen to be at hand."""
+        wanted = digests if isinstance(digests, set) else set(digests)
         known = self._digests
-        ids = {digest: known[digest] for digest in wanted if digest in known}
-        missing = wanted - ids.keys()
-        if missing:
-            found = self._find_or_add_digests({split_digest(digest): digest for digest in missing})
-            with self._lock:
-                if len(self._digests) + len(found) > _REMEMBERED:
-                    self._digests = {}
-                self._digests.update(found)
-            ids |= found
-        return ids
+        missing = wanted - known.keys()
+        if not missing:
+            return known
+        found = self._find_or_add_digests(missing)
+        with self._lock:
+            known = self._digests
+            if len(known) + len(found) > _REMEMBERED:
+                # Who holds the old one may go on reading it.
+                known = self._digests = {digest: known[digest] for digest in wanted if digest in known}
+            known.update(found)
+        # Another thread may have begun anew in between.
+        return known if all(map(known.__contains__, wanted)) else self.digests(wanted)
 
-    def _find_or_add_digests(self, parts: Mapping[_Parts, str]) -> dict[str, int]:
+    def _find_or_add_digests(self, digests: Collection[str]) -> dict[str, int]:
+        # Two collectors that write in the same order wait for each other and never deadlock.
+        ordered = sorted(digests)
+        parts = dict(zip(map(split_digest, ordered), ordered, strict=True))
         if self._database.is_sqlite:
             # There is one writer: what this transaction does not find, nobody else is adding, so
             # the ids can be given out here and need not be read back.
             with self._database.write() as connection:
                 found = _find_digests(connection, parts)
-                new = _in_order(parts, found)
                 last = connection.execute(select(func.max(tables.digest.c.id))).scalar() or 0
-                ids = {text: last + number for number, (_, _, text) in enumerate(new, start=1)}
-                rows = [{"id": ids[text], "algorithm": a, "hash": value} for value, a, text in new]
-                insert_rows(connection, tables.digest, rows)
-            return found | ids
+                new = [(text, part) for part, text in parts.items() if text not in found]
+                rows = [(key, *part) for key, (_, part) in enumerate(new, start=last + 1)]
+                insert_values(connection, tables.digest, ("id", "algorithm", "hash"), rows)
+            found.update(zip((text for text, _ in new), range(last + 1, last + 1 + len(new)), strict=True))
+            return found
         with self._database.read() as connection:
             found = _find_digests(connection, parts)
-        new = _in_order(parts, found)
-        if new:
+        added = {part: text for part, text in parts.items() if text not in found}
+        if added:
             with self._database.write() as connection:
-                rows = [{"algorithm": algorithm, "hash": value} for value, algorithm, _ in new]
-                insert_rows(connection, tables.digest, rows, only_new=True)
-                found |= _find_digests(connection, {(a, value): text for value, a, text in new})
+                insert_values(connection, tables.digest, ("algorithm", "hash"), list(added), only_new=True)
+                found |= _find_digests(connection, added)
         return found
 
     def names(self, table: Table, names: Iterable[str]) -> dict[str, int]:
@@ -138,6 +150,15 @@ def _find_digests(connection: Connection, parts: Mapping[_Parts, str]) -> dict[s
     return {parts[algorithm, value]: key for algorithm, value, key in rows if (algorithm, value) in parts}
 
 
-def _in_order(parts: Mapping[_Parts, str], found: Mapping[str, int]) -> list[tuple[bytes, str, str]]:
-    """(bytes, algorithm, text) of those that were not found, sorted."""
-    return sorted((value, algorithm, text) for (algorithm, value), text in parts.items() if text not in found)
+def digest_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, str, bytes]]:
+    """(id, algorithm, bytes) of the digests ``ids``, in no particular order."""
+    table = tables.digest
+    if len(ids) <= _MANY:
+        for key, algorithm, value in rows_where_in(connection, _BY_ID, table.c.id, ids):
+            yield key, algorithm, value
+        return
+    # One walk through the table costs less than looking so many up.
+    wanted = set(ids)
+    for key, algorithm, value in connection.execute(_BY_ID).cursor.fetchall():
+        if key in wanted:
+            yield key, algorithm, value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, Table, exists, select
 
 from analyzer.model.records import BlobReference, Child, Kind, Manifest
 from analyzer.store import tables
-from analyzer.store.bulk import chunks, insert_rows, rows_where_in
+from analyzer.store.bulk import chunks, insert_rows, insert_values, rows_where_in
 from analyzer.store.engine import Database
 from analyzer.store.interning import Interner, join_digest, split_digest
+from analyzer.store.names import load_digest_texts
 from analyzer.store.tables import FOREIGN_BIT
 
 # Not a join: SQLite would go through all manifests rather than through the digests asked for.
@@ -53,14 +54,13 @@ def add_manifests(database: Database, interner: Interner, manifests: Sequence[Ma
 
     The first size stays: a registry holds one blob per digest, and only one of the two can be so.
     """
-    ids = interner.digests(
-        {
-            *(blob.digest for m in manifests for blob in m.blobs),
-            *(m.digest for m in manifests),
-            *(m.subject_digest for m in manifests if m.subject_digest),
-            *(child.digest for m in manifests for child in m.children),
-        }
-    )
+    named = [m.digest for m in manifests]
+    for m in manifests:
+        named += [blob.digest for blob in m.blobs]
+        named += [child.digest for child in m.children]
+        if m.subject_digest:
+            named.append(m.subject_digest)
+    ids = interner.digests(named)
     media_types = interner.names(tables.media_type, _media_types(manifests))
     platforms = interner.names(
         tables.platform, {child.platform for m in manifests for child in m.children if child.platform}
@@ -73,8 +73,9 @@ def add_manifests(database: Database, interner: Interner, manifests: Sequence[Ma
     with database.write() as connection:
         sizes = _known_sizes(connection, sorted(stated))
         first = {blob: size for blob, size in stated.items() if blob not in sizes}
-        new = [{"digest_id": blob, "size_bytes": first[blob]} for blob in sorted(first)]
-        insert_rows(connection, tables.blob, new, only_new=True)
+        insert_values(
+            connection, tables.blob, ("digest_id", "size_bytes"), sorted(first.items()), only_new=True
+        )
         # Another collector may have been quicker, with another size (on SQLite there is one writer).
         sizes |= first if database.is_sqlite else _known_sizes(connection, sorted(first))
         insert_rows(connection, tables.manifest, rows, only_new=True)
@@ -83,7 +84,7 @@ def add_manifests(database: Database, interner: Interner, manifests: Sequence[Ma
             insert_rows(connection, tables.blob_conflict, conflicts, only_new=True)
 
 
-def _stated_sizes(manifests: Iterable[Manifest], ids: dict[str, int]) -> tuple[dict[int, int], bool]:
+def _stated_sizes(manifests: Iterable[Manifest], ids: Mapping[str, int]) -> tuple[dict[int, int], bool]:
     """The first size that ``manifests`` give each blob, and whether they all give the same."""
     sizes: dict[str, int] = {}
     agreed = True
@@ -95,7 +96,7 @@ def _stated_sizes(manifests: Iterable[Manifest], ids: dict[str, int]) -> tuple[d
 
 
 def _conflicts(
-    manifests: Iterable[Manifest], ids: dict[str, int], sizes: dict[int, int]
+    manifests: Iterable[Manifest], ids: Mapping[str, int], sizes: dict[int, int]
 ) -> list[dict[str, Any]]:
     contradictions = {
         (ids[manifest.digest], ids[blob.digest], blob.size_bytes)
@@ -157,7 +158,7 @@ def _media_types(manifests: Iterable[Manifest]) -> set[str]:
 
 def _row(
     manifest: Manifest,
-    ids: dict[str, int],
+    ids: Mapping[str, int],
     media_types: dict[str, int],
     codes: dict[str, int],
     platforms: dict[str, int],
@@ -206,7 +207,7 @@ def load_manifests(database: Database, digests: Collection[str]) -> dict[str, Ma
         referred: set[int] = set()
         for row in rows:
             referred.update(_unpack("I", row.blob_ids), _unpack("I", row.child_ids), [row.subject_id or 0])
-        texts = _digest_texts(connection, sorted(referred))
+        texts = load_digest_texts(connection, sorted(referred))
         sizes = _known_sizes(connection, sorted(referred))
     found = {}
     for row in rows:
@@ -244,12 +245,3 @@ def _names(connection: Connection, table: Table) -> dict[int, str]:
 
 def _unpack(code: str, packed: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(packed) // struct.calcsize(code)}{code}", packed)
-
-
-def _digest_texts(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
-    table = tables.digest
-    texts: dict[int, str] = {}
-    for chunk in chunks(ids):
-        query = select(table.c.id, table.c.algorithm, table.c.hash).where(table.c.id.in_(chunk))
-        texts.update((key, join_digest(a, h)) for key, a, h in connection.execute(query))
-    return texts

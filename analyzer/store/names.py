@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from analyzer.model.frames import Frames, Int64
 from analyzer.store import tables
 from analyzer.store.frames import Places, match_artifacts
-from analyzer.store.interning import join_digest
+from analyzer.store.interning import digest_rows, join_digest
 from analyzer.store.snapshots import SnapshotRef
 
 
@@ -24,6 +24,12 @@ def load_digests(connection: Connection, frames: Frames) -> list[str]:
     for key, algorithm, value in connection.execute(query):
         texts[key] = join_digest(algorithm, value)
     return [texts[key] for key in frames.artifacts.digest_id.tolist()]
+
+
+def load_digest_texts(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """The digests whose numbers in this database are ``ids``, by number."""
+    rows = digest_rows(connection, ids)
+    return {key: join_digest(algorithm, value) for key, algorithm, value in rows}
 
 
 def load_tags(connection: Connection, frames: Frames, snapshots: Sequence[SnapshotRef]) -> list[str]:

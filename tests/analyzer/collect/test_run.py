@@ -324,7 +324,8 @@ def test_an_image_deleted_while_listing_is_kept_as_listed_and_its_manifest_refus
     gone = next(iter(world.registry().repositories["aa"].images))
 
     def delete(request: Request) -> None:
-        if request.operation == "BatchGetImage":
+        # Asked of the other repository, this one may not be listed yet.
+        if request.operation == "BatchGetImage" and request.parameters["repositoryName"] == "aa":
             world.registry().repositories["aa"].images.pop(gone, None)
 
     aws.hook = delete
