@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from analyzer.model.frames import NEVER_PULLED, NO_TIME, Bools, Frames, Int32, Int64
+from analyzer.model.frontier import PricedFrontier
 from analyzer.model.records import Gap, ImageStatus, ReadStatus
 from analyzer.model.results import (
     POSSIBLY_REACHED,
@@ -27,14 +28,11 @@ from analyzer.model.results import (
     ScopedMoney,
     Totals,
 )
-from analyzer.model.units import Money, Scope, add_up, from_ms
+from analyzer.model.units import Money, Scope, ScopeChoice, add_up, from_ms
 from analyzer.pricing import PriceBook, StorageRates, price_rows, rates
 from analyzer.storage import COUNTS, Storage
 
 _SCOPES: tuple[Scope, ...] = ("repository", "registry")
-
-
-ScopeChoice = Literal["auto", "repository", "registry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +55,11 @@ def assemble_report(
     accepted_gaps: Sequence[tuple[Gap, str]],
     digests: Sequence[str],
     tags: Sequence[str],
+    frontier: Sequence[PricedFrontier] = (),
 ) -> Report:
     """The report on ``frames``: ``storage`` is their analysis, ``digests`` and ``tags`` their names.
+
+    ``frontier`` are the sweeps to show beside it.
 
     Money is exact and unrounded; rows add up to their totals before rounding.
     """
@@ -87,6 +88,7 @@ def assemble_report(
         gaps=tuple(gaps),
         accepted_gaps=tuple(accepted_gaps),
         images=_images(frames, storage, digests, tags),
+        frontier=tuple(frontier),
     )
 
 

@@ -15,6 +15,11 @@ class DemurrageError(Exception):
 
     exit_status = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text, to be printed line by line: one, for nearly every error."""
+        return (str(self),)
+
 
 class InputError(DemurrageError):
     """What the user gave cannot be used: says what, where, why and how to mend it."""

@@ -7,27 +7,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from analyzer.acceptance import AcceptedGap, split_gaps
-from analyzer.assembly import Question, ScopeChoice, assemble_report
+from analyzer.assembly import Question, assemble_report
 from analyzer.collect import CollectOptions, CollectResult, Progress, collect
 from analyzer.errors import InputError
-from analyzer.model.frames import NO_MANIFEST, Frames
-from analyzer.model.records import Gap, Kind, RegistryKey
+from analyzer.families import find_families
+from analyzer.lifecycle.frontier import sweep
+from analyzer.lifecycle.frontier_pricing import price_frontier
+from analyzer.model.frames import Frames, LifecycleFacts
+from analyzer.model.frontier import By, PricedFrontier
+from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
+from analyzer.model.units import ScopeChoice
 from analyzer.pricing import PriceBook
+from analyzer.standing_gaps import standing_gaps
 from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
-from analyzer.store.frames import load_frames
-from analyzer.store.manifests import SizeConflict, load_size_conflicts
+from analyzer.store.frames import load_frames, load_frames_with_facts
+from analyzer.store.manifests import load_size_conflicts
 from analyzer.store.names import load_digests, load_tags
-from analyzer.store.schema import require_current_schema, schema_status, upgrade_schema
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, snapshots_of_run
 from analyzer.store.writer import Store
 
@@ -64,27 +67,6 @@ class ReportOptions:
     accepted: tuple[AcceptedGap, ...] = ()
 
 
-def open_database(url: str, *, create: bool = False) -> Database:
-    """The database at ``url``, its schema checked.
-
-    With ``create`` an empty one is set up: nothing can be lost by that, and the first night should
-    need no preparation. Raises InputError when it cannot be used, SchemaError when its schema is
-    older (saying what to run) or newer.
-    """
-    database = Database(url)
-    if not create and database.is_missing:
-        raise InputError(
-            f"there is no database {database.label}; name another with --db, or run: demurrage collect"
-        )
-    if create and schema_status(database).empty:
-        upgrade_schema(database)
-    require_current_schema(database)
-    if create:
-        # A copy made by SQL need not have kept it.
-        database.use_wal()
-    return database
-
-
 def collect_snapshots(
     database: Database,
     session: Session,
@@ -110,61 +92,6 @@ def collect_snapshots(
     return collect(store, session, options, clock=clock, progress=progress, after_snapshot=after_snapshot)
 
 
-def standing_gaps(frames: Frames, conflicts: Iterable[SizeConflict]) -> list[Gap]:
-    """A gap per repository of ``frames`` and fault, for manifests that say less than they should.
-
-    They are stored, and never fetched again; that they leave something unknown has to be said every
-    night all the same. So these gaps are found in what is stored whenever it is shown, and are not
-    recorded. ``conflicts`` may be about other manifests too.
-    """
-    return sorted((*_unreadable_manifests(frames), *_size_conflicts(frames, conflicts)))
-
-
-def _size_conflicts(frames: Frames, conflicts: Iterable[SizeConflict]) -> list[Gap]:
-    first: dict[int, SizeConflict] = {}
-    for conflict in sorted(conflicts):
-        first.setdefault(conflict.manifest_id, conflict)
-    artifacts = frames.artifacts
-    found: dict[int, list[SizeConflict]] = {}
-    for position in np.flatnonzero(np.isin(artifacts.digest_id, list(first))).tolist():
-        conflict = first[int(artifacts.digest_id[position])]
-        found.setdefault(int(artifacts.repository[position]), []).append(conflict)
-    gaps = []
-    for position, of_repository in found.items():
-        example, count = min(of_repository), len(of_repository)
-        detail = (
-            f"{count} manifests contradict others on the size of a blob: {example.manifest} gives "
-            f"{example.blob} {example.size_bytes} bytes; {example.counted_bytes} are counted"
-        )
-        gaps.append(_gap(frames, position, "SizeConflict", detail, count))
-    return gaps
-
-
-def _unreadable_manifests(frames: Frames) -> list[Gap]:
-    artifacts = frames.artifacts
-    read = np.flatnonzero(artifacts.manifest != NO_MANIFEST)
-    kinds = frames.manifests.kind[artifacts.manifest[read]]
-    gaps = []
-    for kind, reason, what in (
-        (Kind.UNKNOWN, "UnknownMediaType", "are of a media type that this version does not know"),
-        (Kind.UNREADABLE, "UnreadableManifest", "are malformed"),
-    ):
-        counts = np.bincount(artifacts.repository[read[kinds == kind]], minlength=len(frames.repositories))
-        for position in np.flatnonzero(counts).tolist():
-            count = int(counts[position])
-            detail = f"{count} manifests {what}: the sizes of these images are unknown"
-            gaps.append(_gap(frames, position, reason, detail, count))
-    return gaps
-
-
-def _gap(frames: Frames, position: int, reason: str, detail: str, count: int) -> Gap:
-    """A gap about manifests of the repository at ``position``."""
-    repository = frames.repositories.iloc[position]
-    registry = frames.registries.iloc[repository["registry"]]
-    name = str(repository["repository"])
-    return Gap(registry["account"], registry["region"], name, "ecr:BatchGetImage", reason, detail, count)
-
-
 def make_report(database: Database, options: ReportOptions) -> Report:
     """The report on stored snapshots; the same database and options give the same report.
 
@@ -176,7 +103,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         if run > last:
             raise InputError(f"--run {run}: the last run is {last}; name that or an earlier one")
         snapshots = snapshots_of_run(connection, run)
-        frames = load_frames(connection, snapshots)
+        frames, facts = load_frames_with_facts(connection, snapshots)
         digests = load_digests(connection, frames)
         tags = load_tags(connection, frames, snapshots)
         recorded = load_gaps(connection, snapshots, run)
@@ -194,6 +121,18 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         accepted_gaps=accepted,
         digests=digests,
         tags=tags,
+        frontier=_frontier(frames, facts, at_ms, options.prices),
+    )
+
+
+def _frontier(
+    frames: Frames, facts: LifecycleFacts, at_ms: int, prices: PriceBook
+) -> tuple[PricedFrontier, ...]:
+    families = find_families(frames)
+    sweeps: tuple[By, ...] = ("images", "days")
+    return tuple(
+        price_frontier(sweep(frames, facts, families, now_ms=at_ms, by=by), frames, families, prices)
+        for by in sweeps
     )
 
 

@@ -1,4 +1,4 @@
-"""Prices of storage: a dated, sourced table, and what bytes cost by it.
+"""Prices of storage and retrieval: a dated, sourced table, and what bytes cost by it.
 
 The bundled table is ``analyzer/prices.toml``; a payer's own file has the same form and replaces
 rows of it. A price that is not known gives money that is not known, never zero.
@@ -10,6 +10,8 @@ A file has these keys:
 - ``[[storage]]``, any number of times: ``class`` ("standard" or "archive"), ``regions`` (codes, or
   ``"*"`` for every region of the commercial partition that is not named), ``tiers`` (each from
   how many GB-months it holds, and its price), ``as_of``, ``source``, ``confidence``;
+- ``[[retrieval]]``, any number of times: ``regions`` as above, ``usd_per_gb`` of a restore from the
+  archive, ``as_of``, ``source``, ``confidence``;
 - ``[[discount]]``, any number of times: ``factor`` for one ``region``, one ``class`` or both.
 
 Prices and factors are text or whole numbers: a TOML float cannot hold 0.1.
@@ -77,6 +79,19 @@ class StoragePrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalPrice:
+    """The list price of a restore from the archive in one region (or ``"*"``), and its source."""
+
+    region: str
+    usd_per_gb: Decimal
+    #: ``YYYY-MM-DD`` or ``YYYY-MM``.
+    as_of: str
+    source: str
+    #: high, medium or low.
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Discount:
     """What is paid of the list price in one region, for one class, or both (None is any)."""
 
@@ -87,9 +102,10 @@ class Discount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBook:
-    """Storage prices by region and class, and the payer's discounts; at most one row for each."""
+    """Prices by region and class, and the payer's discounts; at most one row for each."""
 
     storage: tuple[StoragePrice, ...] = ()
+    retrieval: tuple[RetrievalPrice, ...] = ()
     #: None where the file does not say; that is 1.
     discount_factor: Decimal | None = None
     discounts: tuple[Discount, ...] = ()
@@ -106,6 +122,26 @@ class PriceBook:
             return rows[region]
         return rows.get(EVERYWHERE) if self._covers(region, storage_class) else None
 
+    def retrieval_price(self, region: str) -> RetrievalPrice | None:
+        """The list price of a restore there, or None when it is not known.
+
+        A ``"*"`` row holds wherever one for the archive class would.
+        """
+        rows = {row.region: row for row in self.retrieval}
+        if region in rows:
+            return rows[region]
+        return rows.get(EVERYWHERE) if self._covers(region, "archive") else None
+
+    def retrieval_usd_per_gb(self, region: str) -> Decimal | None:
+        """What is paid there for a restored GB, discount included; None when it is not known.
+
+        Discounts for a storage class are for what it stores, and do not apply.
+        """
+        price = self.retrieval_price(region)
+        if price is None:
+            return None
+        return exact_decimal(Fraction(price.usd_per_gb) * Fraction(self._factor((region, None))))
+
     def _covers(self, region: str, storage_class: StorageClass) -> bool:
         """Whether a ``"*"`` row of ``storage_class`` may speak for ``region``."""
         if not _COMMERCIAL_REGION.fullmatch(region):
@@ -118,8 +154,12 @@ class PriceBook:
         The row for both region and class decides, else the one for the region, else the one for
         the class, else the file's ``discount_factor``, else 1.
         """
+        return self._factor((region, storage_class), (region, None), (None, storage_class))
+
+    def _factor(self, *keys: tuple[str | None, StorageClass | None]) -> Decimal:
+        """The factor of the first of ``keys`` that has a row, else the one for everything."""
         by_key = {(row.region, row.storage_class): row.factor for row in self.discounts}
-        for key in ((region, storage_class), (region, None), (None, storage_class)):
+        for key in keys:
             if key in by_key:
                 return by_key[key]
         return Decimal(1) if self.discount_factor is None else self.discount_factor
@@ -128,7 +168,7 @@ class PriceBook:
         """This book with every row of ``other`` in place of its own for that region and class.
 
         A ``"*"`` row of ``other`` replaces the rows of all regions that it covers, except those
-        that ``other`` names itself. Discounts are replaced one by one in the same way.
+        that ``other`` names itself. Prices of retrieval and discounts are replaced in the same way.
         """
         named = {(row.region, row.storage_class) for row in other.storage}
         merged = PriceBook(storage=(*(r for r in self.storage if _key(r) not in named), *other.storage))
@@ -140,9 +180,14 @@ class PriceBook:
             or row.storage_class not in everywhere
             or not merged._covers(row.region, row.storage_class)
         ]
+        retrieval = {row.region: row for row in other.retrieval}
+        for row in self.retrieval:
+            if EVERYWHERE not in retrieval or not merged._covers(row.region, "archive"):
+                retrieval.setdefault(row.region, row)
         factors = {(row.region, row.storage_class): row for row in (*self.discounts, *other.discounts)}
         return PriceBook(
             storage=tuple(sorted(kept, key=_key)),
+            retrieval=tuple(retrieval[region] for region in sorted(retrieval)),
             discount_factor=self.discount_factor if other.discount_factor is None else other.discount_factor,
             discounts=tuple(factors[key] for key in sorted(factors, key=_sortable)),
         )
@@ -179,7 +224,7 @@ class StorageRates:
         over to the archive when an archived one still holds it.
         """
         usd, missing = self._priced(standard_bytes, archive_bytes)
-        return Money(None if usd is None else _decimal(usd), leaves_out=missing)
+        return Money(None if usd is None else exact_decimal(usd), leaves_out=missing)
 
     def _priced(self, standard_bytes: int, archive_bytes: int) -> tuple[Fraction | None, tuple[str, ...]]:
         """The sum of what has a price (None when nothing has), and what has none."""
@@ -216,6 +261,19 @@ def rates(
         standard_usd_per_byte=_rate(prices, region, "standard", standard_bytes_total),
         archive_usd_per_byte=_rate(prices, region, "archive", archive_bytes_total),
     )
+
+
+def class_cost(
+    prices: PriceBook, region: str, storage_class: StorageClass, size_bytes: int
+) -> Fraction | None:
+    """What the bytes of one class in a whole region cost, USD per month, discount included; exact.
+
+    None when the price is not known.
+    """
+    price = prices.price(region, storage_class)
+    if price is None:
+        return None
+    return _tiered(price.tiers, _not_negative(size_bytes)) * Fraction(prices.factor(region, storage_class))
 
 
 def price_rows(prices: PriceBook, regions: Iterable[str]) -> tuple[PriceRow, ...]:
@@ -262,13 +320,14 @@ def load_prices(text: str, *, origin: str) -> PriceBook:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{origin} is not valid TOML: {error}; mend the file") from error
     top = _Table(origin, "the top level", document)
-    top.only({"format", "currency", "discount_factor", "storage", "discount"})
+    top.only({"format", "currency", "discount_factor", "storage", "retrieval", "discount"})
     if (version := top.get("format")) != 1 or isinstance(version, bool):
         raise top.error("format", f"is {version!r}; write format = 1")
     if (currency := top.get("currency")) != "USD":
         raise top.error("currency", f'is {currency!r}; only "USD" can be used')
     return PriceBook(
         storage=_storage(top),
+        retrieval=_retrieval(top),
         discount_factor=top.factor("discount_factor") if "discount_factor" in document else None,
         discounts=_discounts(top),
     )
@@ -363,16 +422,10 @@ def _storage(top: _Table) -> tuple[StoragePrice, ...]:
     for table in top.tables("storage", "[[storage]] above each"):
         table.only({"class", "regions", "tiers", "as_of", "source", "confidence"})
         storage_class = table.storage_class("class")
-        regions = table.get("regions")
-        if not _is_list(regions) or not regions:
-            raise table.error("regions", f'is {regions!r}; write a list such as ["eu-west-1"]')
+        regions = _regions(table)
         tiers = _tiers(table)
-        as_of = _as_of(table)
-        source = table.text("source")
-        if (confidence := table.text("confidence")) not in _CONFIDENCES:
-            raise table.error("confidence", f"is {confidence!r}; write one of {', '.join(_CONFIDENCES)}")
-        for value in regions:
-            region = table.region("regions", value, everywhere=True)
+        as_of, source, confidence = _as_of(table), table.text("source"), _confidence(table)
+        for region in regions:
             if (region, storage_class) in rows:
                 raise table.error("regions", f"names {region} for {storage_class} again; keep one of the two")
             rows[region, storage_class] = StoragePrice(
@@ -384,6 +437,35 @@ def _storage(top: _Table) -> tuple[StoragePrice, ...]:
                 confidence=confidence,
             )
     return tuple(rows[key] for key in sorted(rows))
+
+
+def _retrieval(top: _Table) -> tuple[RetrievalPrice, ...]:
+    rows: dict[str, RetrievalPrice] = {}
+    for table in top.tables("retrieval", "[[retrieval]] above each"):
+        table.only({"regions", "usd_per_gb", "as_of", "source", "confidence"})
+        regions = _regions(table)
+        usd_per_gb = table.number("usd_per_gb")
+        as_of, source, confidence = _as_of(table), table.text("source"), _confidence(table)
+        for region in regions:
+            if region in rows:
+                raise table.error("regions", f"names {region} again; keep one of the two")
+            rows[region] = RetrievalPrice(
+                region=region, usd_per_gb=usd_per_gb, as_of=as_of, source=source, confidence=confidence
+            )
+    return tuple(rows[region] for region in sorted(rows))
+
+
+def _regions(table: _Table) -> list[str]:
+    regions = table.get("regions")
+    if not _is_list(regions) or not regions:
+        raise table.error("regions", f'is {regions!r}; write a list such as ["eu-west-1"]')
+    return [table.region("regions", value, everywhere=True) for value in regions]
+
+
+def _confidence(table: _Table) -> str:
+    if (confidence := table.text("confidence")) not in _CONFIDENCES:
+        raise table.error("confidence", f"is {confidence!r}; write one of {', '.join(_CONFIDENCES)}")
+    return confidence
 
 
 def _tiers(table: _Table) -> tuple[Tier, ...]:
@@ -441,12 +523,9 @@ def _discounts(top: _Table) -> tuple[Discount, ...]:
 
 
 def _rate(prices: PriceBook, region: str, storage_class: StorageClass, total_bytes: int) -> Fraction | None:
-    price = prices.price(region, storage_class)
-    if price is None:
-        return None
     # Of no bytes, the first tier's rate: nothing will be priced by it.
-    blended = _tiered(price.tiers, _not_negative(total_bytes) or 1) / (total_bytes or 1)
-    return blended * Fraction(prices.factor(region, storage_class))
+    cost = class_cost(prices, region, storage_class, total_bytes or 1)
+    return None if cost is None else cost / (total_bytes or 1)
 
 
 def _tiered(tiers: Sequence[Tier], size_bytes: int) -> Fraction:
@@ -459,7 +538,7 @@ def _tiered(tiers: Sequence[Tier], size_bytes: int) -> Fraction:
     return total
 
 
-def _decimal(value: Fraction) -> Decimal:
+def exact_decimal(value: Fraction) -> Decimal:
     """``value`` as a decimal: exact where it ends within _DIGITS digits, else rounded there."""
     with localcontext() as context:
         context.prec = _DIGITS

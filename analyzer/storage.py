@@ -11,16 +11,20 @@ Everything is integer arithmetic over arrays sorted once; there is no loop over 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analyzer.families import IMAGE, INDEX, KINDS, REFERRER, UNKNOWN, Families, find_families, spans
+from analyzer.holdings import (
+    changes,
+    reduce_runs,
+    runs_of_repositories,
+    sharing_groups,
+    sort_rows,
+    sum_by_owner,
+)
 from analyzer.model.frames import (
     NEVER_PULLED,
     NO_SIZE,
@@ -32,18 +36,12 @@ from analyzer.model.frames import (
 )
 from analyzer.model.records import ImageStatus
 
-_Number = TypeVar("_Number", bound=np.integer)
-
 DAY_MS = 86_400_000
 
 #: Traits whose leaving is worked out, with their bit; three bits up stands "or archived".
 _TRAITS = {"untagged": 1, "orphaned": 2, "stale": 4}
 _OR_ARCHIVED = 8
 _ARCHIVED = 64
-
-#: References worked on together. Arrays of so many numbers stay in the processor's cache and in
-#: memory that the process has already; fresh memory costs more here than the arithmetic.
-_REFERENCES_AT_ONCE = 1 << 16
 
 #: (upper bound in days, label) of the ages of stored bytes; None for no bound.
 _AGES = (
@@ -117,7 +115,7 @@ class _Blobs:
         """physical_bytes, archive_bytes and the freed bytes of every trait, per owner."""
         archived = (self.flags & _ARCHIVED) != 0
         sums = {
-            "physical_bytes": _sum_by_owner(self.owner, self.size, owners),
+            "physical_bytes": sum_by_owner(self.owner, self.size, owners),
             "archive_bytes": self._sum(archived, owners),
         }
         for trait, bit in _TRAITS.items():
@@ -128,7 +126,7 @@ class _Blobs:
         return sums
 
     def _sum(self, chosen: Bools, owners: int) -> Int64:
-        return _sum_by_owner(self.owner, np.where(chosen, self.size, 0), owners)
+        return sum_by_owner(self.owner, np.where(chosen, self.size, 0), owners)
 
 
 def analyze(frames: Frames, *, now_ms: int, stale_days: int) -> Storage:
@@ -158,7 +156,7 @@ def analyze(frames: Frames, *, now_ms: int, stale_days: int) -> Storage:
 
     by_repository, logical = _once_per_repository(frames, families, flags)
     repository_count, registry_count = len(frames.repositories), len(frames.registries)
-    group, group_registry = _sharing_groups(frames)
+    group, group_registry = sharing_groups(frames)
     by_group, held_by = _once_per_group(by_repository, group)
 
     per_artifact = pd.DataFrame(
@@ -196,12 +194,12 @@ def analyze(frames: Frames, *, now_ms: int, stale_days: int) -> Storage:
     reported = np.where(sized, artifacts.reported_size_bytes, 0)
     owner = artifacts.repository
     columns = {
-        name: _sum_by_owner(owner, mask.astype(np.int64), repository_count) for name, mask in counted.items()
+        name: sum_by_owner(owner, mask.astype(np.int64), repository_count) for name, mask in counted.items()
     }
-    columns["logical_bytes"] = _sum_by_owner(owner, logical, repository_count)
+    columns["logical_bytes"] = sum_by_owner(owner, logical, repository_count)
     columns |= by_repository.by_class(repository_count)
     columns |= _unique_to_one_repository(frames, by_group, held_by)
-    columns["reported_size_bytes"] = _sum_by_owner(owner, reported, repository_count)
+    columns["reported_size_bytes"] = sum_by_owner(owner, reported, repository_count)
     repositories = pd.DataFrame(columns)
 
     return Storage(
@@ -242,7 +240,7 @@ def _once_per_repository(frames: Frames, families: Families, flags: UInt8) -> tu
     any_foreign = bool(manifests.foreign.any())
     logical = np.zeros(len(families.kind), np.int64)
     runs = []
-    for begin, end in _runs_of_repositories(repository, lengths):
+    for begin, end in runs_of_repositories(repository, lengths):
         run = slice(begin, end)
         at = spans(offsets[run], lengths[run])
         within = np.repeat(np.arange(end - begin), lengths[run])
@@ -251,44 +249,23 @@ def _once_per_repository(frames: Frames, families: Families, flags: UInt8) -> tu
             at, within = at[stored], within[stored]
         first = repository[begin] if end else 0
         owner = repository[run] - first
-        owner, blob, within = _sort_rows(owner[within], manifests.blobs[at], within)
-        new = _changes(within, blob)
+        owner, blob, within = sort_rows(owner[within], manifests.blobs[at], within)
+        new = changes(within, blob)
         owner, blob, holder = owner[new], blob[new], holding[begin + within[new]]
         np.add.at(logical, holder, frames.blob_size_bytes[blob])
-        starts = np.flatnonzero(_changes(owner, blob))
+        starts = np.flatnonzero(changes(owner, blob))
         runs.append(
             (
                 owner[starts] + first,
                 blob[starts],
                 frames.blob_size_bytes[blob[starts]],
-                _reduce(np.bitwise_and, flags[holder], starts),
+                reduce_runs(np.bitwise_and, flags[holder], starts),
                 np.diff(starts, append=len(holder)),
                 holder[starts],
-                _reduce(np.maximum, artifacts.pushed_at_ms[holder], starts),
+                reduce_runs(np.maximum, artifacts.pushed_at_ms[holder], starts),
             )
         )
     return _Blobs(*(np.concatenate(column) for column in zip(*runs, strict=True))), logical
-
-
-def _runs_of_repositories(repository: Int64, lengths: Int64) -> Iterator[tuple[int, int]]:
-    """(first, end) of runs of whole repositories with about ``_REFERENCES_AT_ONCE`` references."""
-    firsts = np.flatnonzero(_changes(repository))
-    before = (np.cumsum(lengths) - lengths)[firsts]
-    cuts = firsts[_changes(before // _REFERENCES_AT_ONCE)].tolist()
-    # Where there is nothing at all, one empty run.
-    yield from pairwise([*(cuts or [0]), len(repository)])
-
-
-def _sharing_groups(frames: Frames) -> tuple[Int64, Int64]:
-    """The group each repository shares layers within, and the registry of each group."""
-    repositories = frames.repositories
-    alone = np.where(repositories["pull_through_cache"], np.arange(len(repositories)), -1)
-    keys = pd.MultiIndex.from_arrays(
-        [repositories["registry"], repositories["encryption_type"], repositories["kms_key"], alone]
-    )
-    group, distinct = pd.factorize(keys)
-    registry = np.array([key[0] for key in distinct], np.int64)
-    return group.astype(np.int64), registry
 
 
 def _once_per_group(by_repository: _Blobs, group: Int64) -> tuple[_Blobs, Int64]:
@@ -296,18 +273,18 @@ def _once_per_group(by_repository: _Blobs, group: Int64) -> tuple[_Blobs, Int64]
 
     ``holder`` of the answer is the artifact that ``by_repository`` names for the first of them.
     """
-    owner, blob, row = _sort_rows(
+    owner, blob, row = sort_rows(
         group[by_repository.owner], by_repository.blob, np.arange(len(by_repository.blob))
     )
-    starts = np.flatnonzero(_changes(owner, blob))
+    starts = np.flatnonzero(changes(owner, blob))
     once = _Blobs(
         owner[starts],
         blob[starts],
         by_repository.size[row[starts]],
-        _reduce(np.bitwise_and, by_repository.flags[row], starts),
-        _reduce(np.add, by_repository.holders[row], starts),
+        reduce_runs(np.bitwise_and, by_repository.flags[row], starts),
+        reduce_runs(np.add, by_repository.holders[row], starts),
         by_repository.holder[row[starts]],
-        _reduce(np.maximum, by_repository.newest_ms[row], starts),
+        reduce_runs(np.maximum, by_repository.newest_ms[row], starts),
     )
     return once, np.diff(starts, append=len(row))
 
@@ -370,48 +347,3 @@ def _ages(stored: _Blobs, now_ms: int) -> pd.DataFrame:
         [stored.size[bucket == number].sum(dtype=np.int64) for number in range(len(labels))], np.int64
     )
     return pd.DataFrame({"label": labels, "physical_bytes": physical})
-
-
-def _sort_rows(*columns: npt.NDArray[np.integer]) -> tuple[Int64, ...]:
-    """The rows of parallel, non-negative ``columns`` in lexicographic order.
-
-    Sorting one packed integer is several times faster than ordering by columns, and the columns
-    can be read back from it; where they do not fit into 63 bits the slow way is taken.
-    """
-    if not len(columns[0]):
-        return tuple(column.astype(np.int64) for column in columns)
-    widths = [max(1, int(column.max()).bit_length()) for column in columns]
-    if sum(widths) > 63:
-        order = np.lexsort(columns[::-1])
-        return tuple(column[order].astype(np.int64) for column in columns)
-    packed = columns[0].astype(np.int64)
-    for column, width in zip(columns[1:], widths[1:], strict=True):
-        packed <<= width
-        packed |= column.astype(np.int64)
-    packed.sort()
-    unpacked = []
-    for width in widths[:0:-1]:
-        unpacked.append(packed & ((1 << width) - 1))
-        packed >>= width
-    return packed, *unpacked[::-1]
-
-
-def _changes(*columns: npt.NDArray[np.integer]) -> Bools:
-    """True at the first row of every run of equal rows."""
-    changed = np.zeros(len(columns[0]), np.bool_)
-    changed[:1] = True
-    for column in columns:
-        changed[1:] |= column[1:] != column[:-1]
-    return changed
-
-
-def _reduce(operation: np.ufunc, values: npt.NDArray[_Number], starts: Int64) -> npt.NDArray[_Number]:
-    """``operation`` over each run of ``values``; reduceat itself refuses to start nowhere."""
-    reduced: npt.NDArray[_Number] = operation.reduceat(values, starts) if len(starts) else values[:0]
-    return reduced
-
-
-def _sum_by_owner(owner: npt.NDArray[np.integer], values: Int64, owners: int) -> Int64:
-    """Exact sums of ``values`` per owner, ``owner`` being sorted."""
-    ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)))
-    return np.diff(ends[np.searchsorted(owner, np.arange(owners + 1))])

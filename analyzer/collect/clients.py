@@ -21,7 +21,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import boto3
 import botocore
 from botocore import xform_name
 from botocore.config import Config
@@ -275,6 +274,6 @@ def _config(connections: int, attempts: int = TOTAL_ATTEMPTS) -> Config:
         # Botocore would put together the same words about Python and the system for every call,
         # and check every parameter against the model: a third of its CPU, and all of ours are made
         # here and tested against it.
-        user_agent=f"Boto3/{boto3.__version__} md/Botocore#{botocore.__version__} demurrage/{__version__}",
+        user_agent=f"demurrage/{__version__} Botocore/{botocore.__version__}",
         parameter_validation=False,
     )

@@ -17,8 +17,8 @@ from typing import Any
 
 from analyzer.collect.clients import RegistryClient
 from analyzer.collect.images import PageFaults, add_page, milliseconds
-from analyzer.collect.manifests import ACCEPTED_MEDIA_TYPES, DIGEST_MISMATCH, parse_manifest, storable
 from analyzer.collect.refusals import PARAMETER_CODES, Reach, Refusal, RefusedError, one_line
+from analyzer.manifests import ACCEPTED_MEDIA_TYPES, DIGEST_MISMATCH, parse_manifest, storable
 from analyzer.model.records import ABSENT, Artifact, Manifest
 
 _PAGE = 1000

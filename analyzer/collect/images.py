@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from botocore.utils import parse_timestamp
 
-from analyzer.collect.manifests import is_digest, storable
+from analyzer.manifests import is_digest, storable
 from analyzer.model.records import Artifact, ImageStatus, ScanSummary
 from analyzer.model.units import to_ms
 

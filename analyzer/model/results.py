@@ -10,12 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import pandas as pd
 
 from analyzer.model.records import Gap
 from analyzer.model.units import Money, Scope
+
+if TYPE_CHECKING:
+    # It builds on the records here.
+    from analyzer.model.frontier import PricedFrontier
 
 #: What ``Money.leaves_out`` says of bytes that nobody knows, in the words that reports show.
 UNKNOWN_SIZE: Final = "artifacts of unknown size"
@@ -210,3 +214,6 @@ class Report:
     #: "never"), image_status, logical_bytes, unique_bytes_repository, unique_bytes_registry.
     #: Ordered by account, region, repository, digest.
     images: pd.DataFrame
+    #: What keeping fewer images, and keeping them for fewer days, would come to; empty where that
+    #: was not worked out.
+    frontier: tuple[PricedFrontier, ...] = ()

@@ -17,6 +17,9 @@ GB = 2**30
 #: ``registry`` the lower one.
 Scope = Literal["repository", "registry"]
 
+#: Which end a reader wants to see; ``auto`` goes by the registry's settings.
+ScopeChoice = Literal["auto", "repository", "registry"]
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

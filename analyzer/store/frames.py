@@ -35,7 +35,7 @@ from analyzer.model.frames import (
     UInt32,
 )
 from analyzer.model.media_types import KINDS
-from analyzer.model.records import ABSENT, Kind, ReadStatus
+from analyzer.model.records import ABSENT, ImageStatus, Kind, ReadStatus
 from analyzer.store import tables
 from analyzer.store.interning import digest_rows
 from analyzer.store.snapshots import SnapshotRef
@@ -329,9 +329,8 @@ def _artifacts(
         func.coalesce(table.c.media_type_id, literal(0)),
         *(func.coalesce(time, literal(NO_TIME)) for time in times),
     )
-    order = np.lexsort((rows[:, 1], rows[:, 0]))
-    if not np.array_equal(order, np.arange(len(rows))):
-        rows = rows[order]
+    # As a rule the rows of one repository come together and in order, which this sort makes use of.
+    rows = rows[np.argsort((rows[:, 0] << 32) | rows[:, 1], kind="stable")]
     keys = (rows[:, 0] << 32) | rows[:, 1]
     carried = places.read(connection, tag, tag.c.digest_id, *([tag.c.tag_name_id] if with_facts else ()))
     tagged, known = match_artifacts(keys, carried)
@@ -359,7 +358,7 @@ def _artifacts(
         pulled_at_ms=np.where(pulled == NEVER_PULLED, NO_TIME, (pulled.astype(np.int64) + 1) * _DAY_MS - 1),
         archived_at_ms=archived,
         activated_at_ms=activated,
-        tie=_tie(connection, artifacts, activated),
+        tie=_tie(connection, artifacts, archived, activated),
         tag_offsets=np.concatenate((np.zeros(1, np.int64), np.cumsum(tags, dtype=np.int64))),
         tags=carried[known, 2][np.argsort(tagged, kind="stable")].astype(np.int32),
         tag_names=_tag_names(connection),
@@ -367,15 +366,17 @@ def _artifacts(
     return artifacts, facts
 
 
-def _tie(connection: Connection, artifacts: Artifacts, activated_at_ms: Int64) -> Int64:
+def _tie(
+    connection: Connection, artifacts: Artifacts, archived_at_ms: Int64, activated_at_ms: Int64
+) -> Int64:
     """Where times are equal, and only there, the order of the digests' text (see LifecycleFacts)."""
-    since = np.where(activated_at_ms != NO_TIME, activated_at_ms, artifacts.pushed_at_ms)
-    order = np.lexsort((since, artifacts.repository))
-    same = (np.diff(since[order]) == 0) & (np.diff(artifacts.repository[order]) == 0)
-    tied = np.zeros(len(since), np.bool_)
-    tied[order[1:][same]] = True
-    tied[order[:-1][same]] = True
-    tie = np.zeros(len(since), np.int64)
+    base = np.where(activated_at_ms != NO_TIME, activated_at_ms, artifacts.pushed_at_ms)
+    tied = _repeated(artifacts.repository, base)
+    archived = artifacts.image_status == ImageStatus.ARCHIVED
+    if archived.any():
+        # What rules take of these is listed by the time of their archiving.
+        tied |= _repeated(artifacts.repository, np.where(archived, archived_at_ms, base))
+    tie = np.zeros(len(base), np.int64)
     if tied.any():
         ids, which = np.unique(artifacts.digest_id[tied], return_inverse=True)
         texts = np.array(_sortable_digests(connection, ids.tolist()), np.bytes_)
@@ -383,6 +384,25 @@ def _tie(connection: Connection, artifacts: Artifacts, activated_at_ms: Int64) -
         rank[np.argsort(texts, kind="stable")] = np.arange(len(ids))
         tie[tied] = rank[which]
     return tie
+
+
+def _repeated(repository: Int32, since: Int64) -> Bools:
+    """True where another one has the same repository and the same time, or none as well."""
+    known = since != NO_TIME
+    first, last = (int(since[known].min()), int(since[known].max())) if known.any() else (0, 0)
+    span = last - first + 2
+    if int(repository.max(initial=0)) >= 2**63 // span:
+        # Times that far apart are nobody's; they only must not be confused.
+        order = np.lexsort((since, repository))
+        same = (np.diff(since[order]) == 0) & (np.diff(repository[order]) == 0)
+        repeated = np.zeros(len(since), np.bool_)
+        repeated[order[1:][same]] = True
+        repeated[order[:-1][same]] = True
+        return repeated
+    key = repository.astype(np.int64) * span + np.where(known, since - first + 1, 0)
+    ordered = np.sort(key)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return np.isin(key, twice) if len(twice) else np.zeros(len(key), np.bool_)
 
 
 def _sortable_digests(connection: Connection, ids: Sequence[int]) -> list[bytes]:

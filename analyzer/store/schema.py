@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import ColumnClause, column, inspect, select, table
+from sqlalchemy.exc import DBAPIError
 
-from analyzer.errors import SchemaError
+from analyzer.errors import RunError, SchemaError
 from analyzer.store.engine import ChangedError, Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 #: Where the revision is kept: not Alembic's usual name, which other programs' databases have too.
 VERSION_TABLE = "demurrage_schema"
+
+#: The last revision in the folder of migrations: what the program works with.
+REVISION = "0001"
 
 #: How often the version is looked for in a file that somebody writes just then.
 _LOOKS = 5
@@ -49,6 +53,8 @@ def migrations_folder() -> Path:
 
 def schema_status(database: Database, folder: Path | None = None) -> SchemaStatus:
     """Compare the schema of ``database`` with what this program expects."""
+    from alembic.script import ScriptDirectory
+
     scripts = ScriptDirectory.from_config(_config(folder))
     expected = scripts.get_current_head()
     if expected is None:
@@ -71,6 +77,8 @@ def _look(database: Database) -> tuple[str | None, bool]:
 
 
 def _look_once(database: Database) -> tuple[str | None, bool]:
+    from alembic.runtime.migration import MigrationContext
+
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         current = context.get_current_revision()
@@ -80,6 +88,10 @@ def _look_once(database: Database) -> tuple[str | None, bool]:
 
 def require_current_schema(database: Database) -> None:
     """Raise SchemaError, saying what to do, unless the program can work with ``database``."""
+    # Alembic takes half a second to import, and nearly every command finds nothing for it to do.
+    if _is_plainly_current(database):
+        database.adopt()
+        return
     status = schema_status(database)
     if status.is_current:
         database.adopt()
@@ -101,11 +113,27 @@ def require_current_schema(database: Database) -> None:
     )
 
 
+def _is_plainly_current(database: Database) -> bool:
+    """Whether a plain look finds the right revision; that it does not can have any reason."""
+    version: ColumnClause[str] = column("version_num")
+    try:
+        if database.is_missing:
+            return False
+        with database.read() as connection:
+            return connection.execute(select(version).select_from(table(VERSION_TABLE, version))).all() == [
+                (REVISION,)
+            ]
+    except (DBAPIError, RunError):
+        return False
+
+
 def upgrade_schema(database: Database, folder: Path | None = None) -> SchemaStatus:
     """Bring ``database`` to the schema this program expects; each migration is all or nothing.
 
     Raises SchemaError when the database is newer than this program or not its own.
     """
+    from alembic import command
+
     status = schema_status(database, folder)
     if not status.known or (status.current is None and not status.empty):
         require_current_schema(database)
@@ -117,6 +145,8 @@ def upgrade_schema(database: Database, folder: Path | None = None) -> SchemaStat
 
 
 def _config(folder: Path | None) -> Config:
+    from alembic.config import Config
+
     config = Config()
     # ConfigParser takes a % for the start of an interpolation.
     config.set_main_option("script_location", str(folder or migrations_folder()).replace("%", "%%"))

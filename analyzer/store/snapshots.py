@@ -12,6 +12,8 @@ from analyzer.model.records import Gap, ReadStatus, RegistryKey, RegistryRead, R
 from analyzer.store import tables
 from analyzer.store.state import during, load_repository, load_settings, media_types
 
+_NO_SNAPSHOT = "the database holds no snapshot yet; run: demurrage collect"
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRef:
@@ -31,8 +33,21 @@ def last_run(connection: Connection) -> int:
     """Number of the last run that left a snapshot; raises InputError when there is none."""
     number = connection.execute(select(func.max(tables.snapshot.c.run_id))).scalar()
     if number is None:
-        raise InputError("the database holds no snapshot yet; run: demurrage collect")
+        raise InputError(_NO_SNAPSHOT)
     return int(number)
+
+
+def run_at(connection: Connection, at_ms: int) -> int:
+    """The last run whose snapshots were all taken by ``at_ms``, or the first if there is none.
+
+    Raises InputError when no run left a snapshot.
+    """
+    of = tables.snapshot
+    by_run = select(of.c.run_id, func.max(of.c.taken_at_ms).label("taken_at_ms")).group_by(of.c.run_id)
+    runs = connection.execute(by_run).all()
+    if not runs:
+        raise InputError(_NO_SNAPSHOT)
+    return int(max((run for run, taken in runs if taken <= at_ms), default=min(run for run, _ in runs)))
 
 
 def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:

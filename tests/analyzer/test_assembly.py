@@ -10,10 +10,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.assembly import Question, ScopeChoice, assemble_report
+from analyzer.assembly import Question, assemble_report
 from analyzer.model.records import Gap
 from analyzer.model.results import RegistryRow, Report, RepositoryRow
-from analyzer.model.units import Money
+from analyzer.model.units import Money, ScopeChoice
 from analyzer.pricing import PriceBook, bundled_prices, load_prices
 from analyzer.storage import analyze
 from tests.strategies.frames import Case, cases

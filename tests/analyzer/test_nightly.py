@@ -22,11 +22,12 @@ from analyzer.collect import CollectOptions, CollectResult
 from analyzer.errors import InputError, SchemaError
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.units import GB
-from analyzer.nightly import ReportOptions, collect_snapshots, make_report, open_database
+from analyzer.nightly import ReportOptions, collect_snapshots, make_report
 from analyzer.pricing import bundled_prices, load_prices
 from analyzer.store import tables
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
+from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
 from tests.support.pipeline import Silent
 from tests.support.registry import OCI_MANIFEST, World, generate, manifest_text
@@ -107,11 +108,12 @@ import os, signal, sys
 from boto3.session import Session
 from analyzer import nightly
 from analyzer.collect import CollectOptions
+from analyzer.store.opening import open_database
 from tests.support.pipeline import Silent
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 nightly.write_facts = killed
-database = nightly.open_database(sys.argv[1], create=True)
+database = open_database(sys.argv[1], create=True)
 nightly.collect_snapshots(
     database, Session(), CollectOptions(regions=("eu-west-1",), requests_per_second=1e6), Silent()
 )

@@ -37,6 +37,16 @@ confidence = "low"
 """
 
 
+RETRIEVAL = """
+[[retrieval]]
+regions = ["eu-west-1"]
+usd_per_gb = "0.03"
+as_of = "2026-01-31"
+source = "a test"
+confidence = "low"
+"""
+
+
 def cost(prices: PriceBook, region: str, standard: int = 0, archive: int = 0) -> Money:
     return storage_cost(prices, region, standard_bytes=standard, archive_bytes=archive)
 
@@ -120,6 +130,30 @@ def test_bundled_figures_are_those_of_the_research() -> None:
     assert seen == len({row.region for row in prices.storage if row.storage_class == "standard"}) + 3
 
 
+def test_bundled_retrieval_figures_are_those_of_the_research() -> None:
+    figures = shared_path() / "ecr" / "data" / "prices.csv"
+    if not figures.exists():
+        pytest.skip(f"the reference figures are not at {figures}")
+    with figures.open(encoding="utf-8", newline="") as file:
+        known = {row["region"]: row for row in csv.DictReader(file) if row["usage"] == "archive-retrieval"}
+    rows = bundled_prices().retrieval
+    assert {row.region: (row.usd_per_gb, row.as_of) for row in rows} == {
+        region: (Decimal(row["usd"]), row["as_of"]) for region, row in known.items()
+    }
+
+
+def test_bundled_retrieval_is_known_where_the_archive_is() -> None:
+    prices = bundled_prices()
+    regions = {row.region for row in prices.storage if row.region != "*"} | {"cn-north-1"}
+    for region in regions:
+        price = prices.retrieval_price(region)
+        assert (price is None) == (prices.price(region, "archive") is None), region
+    assert prices.retrieval_usd_per_gb("us-east-1") == Decimal("0.03")
+    assumed = prices.retrieval_price("sa-east-1")
+    assert assumed is not None
+    assert (assumed.region, assumed.confidence) == ("*", "low")
+
+
 def test_price_book_can_be_sent_to_another_process() -> None:
     prices = bundled_prices()
     assert pickle.loads(pickle.dumps(prices)) == prices
@@ -154,6 +188,39 @@ def test_star_archive_row_does_not_reach_a_region_without_a_standard_price() -> 
     prices = book(storage("*", "0.05", "archive") + storage("eu-west-1", "0.1"))
     assert cost(prices, "eu-west-1", archive=GB).amount == Decimal("0.05")
     assert cost(prices, "eu-west-2", archive=GB).amount is None
+
+
+def test_file_replaces_prices_of_retrieval() -> None:
+    named = bundled_prices().overridden_by(book(RETRIEVAL.replace("0.03", "0.04")))
+    assert named.retrieval_usd_per_gb("eu-west-1") == Decimal("0.04")
+    assert named.retrieval_usd_per_gb("us-east-1") == Decimal("0.03")
+    everywhere = RETRIEVAL.replace("eu-west-1", "*").replace("0.03", "0.05")
+    both = bundled_prices().overridden_by(book(everywhere + RETRIEVAL.replace("0.03", "0.04")))
+    assert both.retrieval_usd_per_gb("eu-west-1") == Decimal("0.04")
+    assert both.retrieval_usd_per_gb("us-east-1") == Decimal("0.05")
+    assert both.retrieval_usd_per_gb("sa-east-1") == Decimal("0.05")
+    assert both.retrieval_usd_per_gb("us-gov-west-1") is None
+
+
+def test_discounts_of_storage_classes_do_not_touch_retrieval() -> None:
+    prices = book(
+        RETRIEVAL
+        + RETRIEVAL.replace("eu-west-1", "eu-west-2")
+        + '[[discount]]\nclass = "archive"\nfactor = "0.5"\n'
+        + '[[discount]]\nregion = "eu-west-1"\nfactor = "0.8"\n'
+        + '[[discount]]\nregion = "eu-west-1"\nclass = "archive"\nfactor = "0.1"\n'
+    ).overridden_by(book('discount_factor = "0.9"'))
+    assert prices.retrieval_usd_per_gb("eu-west-1") == Decimal("0.024")
+    assert prices.retrieval_usd_per_gb("eu-west-2") == Decimal("0.027")
+
+
+def test_discounted_price_of_retrieval_is_exact() -> None:
+    nines = "9" * 12
+    dear = RETRIEVAL.replace("0.03", f"{nines}.{nines}")
+    prices = book(f'discount_factor = "9.{nines}"\n{dear}')
+    amount = prices.retrieval_usd_per_gb("eu-west-1")
+    assert amount is not None
+    assert Fraction(amount) == (10 - Fraction(1, 10**12)) * (10**12 - Fraction(1, 10**12))
 
 
 def test_discount_factor_is_what_is_paid() -> None:
@@ -251,6 +318,12 @@ TIER = '{ from_gb = 0, usd_per_gb_month = "0.10" }'
         (_row('["eu-west-1"]', '["Ireland"]'), "write a region's code"),
         (_row('["eu-west-1"]', '["eu-west-1", "eu-west-1"]'), "names eu-west-1 for standard again"),
         (HEAD + ROW + ROW, "storage number 2, regions: names eu-west-1 for standard again"),
+        (HEAD + RETRIEVAL + RETRIEVAL, "retrieval number 2, regions: names eu-west-1 again"),
+        (HEAD + RETRIEVAL.replace('"0.03"', "0.03"), "usd_per_gb: is the float 0.03"),
+        (HEAD + RETRIEVAL.replace("usd_per_gb", "usd"), "'usd': is not a known key"),
+        (HEAD + RETRIEVAL.replace('["eu-west-1"]', '["Ireland"]'), "write a region's code"),
+        (HEAD + RETRIEVAL.replace('"low"', '"sure"'), "write one of high, medium, low"),
+        (HEAD + "retrieval = 3", "retrieval: is not a list of tables"),
     ],
 )
 def test_malformed_file_is_refused_with_its_place_and_the_remedy(text: str, said: str) -> None:

@@ -40,10 +40,10 @@ import boto3
 
 from analyzer.collect import CollectOptions, RegistrySummary, collect
 from analyzer.collect.clients import read_plain_json
-from analyzer.collect.manifests import ACCEPTED_MEDIA_TYPES
+from analyzer.manifests import ACCEPTED_MEDIA_TYPES
 from analyzer.model.records import RegistryKey
-from analyzer.nightly import open_database
 from analyzer.store.engine import Database
+from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
 from tests.benchmarks._measure import measured, median, run_child
 from tests.support.stub_ecr import started

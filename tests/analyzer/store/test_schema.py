@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -29,7 +30,7 @@ from tests.analyzer.store.examples import commit, image, latest, read_of, stored
 from tests.support.databases import Provider, opened, run_at_once
 
 _ROOT = Path(__file__).resolve().parents[3]
-_HEAD = "0001"
+_HEAD = schema.REVISION
 
 _SECOND = '''
 """Second."""
@@ -103,6 +104,11 @@ def _shape(database: Database) -> dict[str, Any]:
     return shape
 
 
+def test_the_revision_that_commands_look_for_is_the_last_migration() -> None:
+    scripts = ScriptDirectory(str(migrations_folder()))
+    assert scripts.get_current_head() == schema.REVISION
+
+
 def test_migrations_make_what_the_tables_say(provider: Provider) -> None:
     with opened(provider.empty_url()) as migrated, opened(provider.empty_url()) as made:
         upgrade_schema(migrated)
@@ -167,6 +173,7 @@ def test_older_schema_refuses_and_says_what_to_run(
     upgrade_schema(empty_database)
     _add(folder, "0002", _SECOND.format(end=""))
     monkeypatch.setattr(schema, "migrations_folder", lambda: folder)
+    monkeypatch.setattr(schema, "REVISION", "0002")
     with pytest.raises(SchemaError, match="is 0001, this demurrage needs 0002; run: demurrage db upgrade"):
         require_current_schema(empty_database)
     upgrade_schema(empty_database)

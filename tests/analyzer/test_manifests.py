@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.collect.manifests import DIGEST_MISMATCH, is_digest, parse_manifest
+from analyzer.manifests import DIGEST_MISMATCH, is_digest, parse_manifest
 from analyzer.model.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from analyzer.model.records import BlobReference, Child, Kind, Manifest
 

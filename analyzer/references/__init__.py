@@ -1,0 +1,19 @@
+"""Images that people name: those in use, those to protect, and how each way of naming is read."""
+
+from analyzer.references.in_use import InUse, find_in_use
+from analyzer.references.parsing import ImageReference, RegistryKind, parse_reference
+from analyzer.references.protection import Protected, Protection, find_protected, parse_protect
+from analyzer.references.reading import read_references
+
+__all__ = [
+    "ImageReference",
+    "InUse",
+    "Protected",
+    "Protection",
+    "RegistryKind",
+    "find_in_use",
+    "find_protected",
+    "parse_protect",
+    "parse_reference",
+    "read_references",
+]
