@@ -13,6 +13,8 @@ from decimal import Decimal
 from html import escape
 from typing import Final
 
+from markupsafe import Markup
+
 from reports.text import shortened, visible
 
 _ROW_HEIGHT: Final = 38
@@ -21,6 +23,15 @@ _BAR_HEIGHT: Final = 8
 _BASELINE: Final = 14
 #: Letters of a label that fit beside its figure on a phone.
 _LABEL_LENGTH: Final = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A chart with its heading and the words of its legend."""
+
+    heading: str
+    svg: Markup
+    legend: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from analyzer.model.frontier import FrontierPoint, PricedFrontier
 from analyzer.model.records import Gap
 from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money, iso
 from reports.facts import low_scope
+from reports.frontier import missing_bytes, missing_count
 from reports.missing import (
     Missing,
     bytes_of_all,
@@ -37,7 +39,7 @@ from reports.missing import (
     counts_of_repository,
     repositories_of_registry,
 )
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded_costs, shared_bytes
+from reports.rounding import EXACT_DECIMALS, amount_text, rounded, rounded_costs, shared_bytes
 from reports.text import UNSEEN, visible
 
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
@@ -75,8 +77,12 @@ _Cell = str | int
 
 
 def render_csvs(report: Report) -> dict[str, str]:
-    """File name to text of every table: repositories, registries, images, ages, prices and gaps."""
+    """File name to text of every table: repositories, registries, images, ages, prices and gaps.
+
+    With the frontier too, where the report has it.
+    """
     _require_dollars(report)
+    frontier = {"frontier.csv": render_frontier_csv(report.frontier)} if report.frontier else {}
     return {
         "repositories.csv": _repositories(report),
         "registries.csv": _registries(report),
@@ -84,7 +90,59 @@ def render_csvs(report: Report) -> dict[str, str]:
         "ages.csv": _ages(report),
         "prices.csv": _prices(report),
         "gaps.csv": _gaps(report),
+        **frontier,
     }
+
+
+def render_frontier_csv(sweeps: Iterable[PricedFrontier]) -> str:
+    """The points of the fleet, one for every N where something changes, and those of each repository.
+
+    The last of a curve is today: it holds for every greater N too.
+    """
+    header = [
+        "row",
+        "account",
+        "region",
+        "repository",
+        "keep",
+        "n",
+        "kept_artifacts",
+        "stored_bytes_repository_scope",
+        "stored_bytes_registry_scope",
+        "archive_bytes_repository_scope",
+        "archive_bytes_registry_scope",
+        f"cost_repository_scope_{_MONEY_UNIT}",
+        f"cost_registry_scope_{_MONEY_UNIT}",
+        f"saving_repository_scope_{_MONEY_UNIT}",
+        f"saving_registry_scope_{_MONEY_UNIT}",
+        "cost_leaves_out",
+        "saving_leaves_out",
+    ]
+    rows: list[list[_Cell]] = []
+    for sweep in sweeps:
+        rows += [["fleet", "", "", "", sweep.by, *_point(point)] for point in sweep.fleet.points]
+        for row in sweep.repositories:
+            names = [neutral(name) for name in (row.account, row.region, row.repository)]
+            rows += [["repository", *names, sweep.by, *_point(point)] for point in row.curve.points]
+    return _table(header, rows)
+
+
+def _point(point: FrontierPoint) -> list[_Cell]:
+    money = (point.cost.repository, point.cost.registry, point.saving.repository, point.saving.registry)
+    sizes = (
+        point.stored_bytes.repository,
+        point.stored_bytes.registry,
+        point.archive_bytes.repository,
+        point.archive_bytes.registry,
+    )
+    return [
+        point.n,
+        *_numbers([point.kept], missing_count(point)),
+        *_numbers(sizes, missing_bytes(point)),
+        *(amount_text(rounded(amount, EXACT_DECIMALS)) for amount in money),
+        _reasons(*money[:2]),
+        _reasons(*money[2:]),
+    ]
 
 
 def neutral(text: str) -> str:

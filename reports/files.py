@@ -8,19 +8,35 @@ from pathlib import Path
 
 from analyzer.errors import InputError
 from analyzer.model.results import Report
+from analyzer.model.simulation import Simulation
 from reports.csv import render_csvs
 from reports.html import render_html
 from reports.json import render_json
+from reports.what_if_csv import what_if_csv
+from reports.what_if_json import render_what_if
 
 
-def write_report(report: Report, output_dir: Path) -> list[Path]:
+def write_report(report: Report, output_dir: Path, *, what_if: Simulation | None = None) -> list[Path]:
     """Write report.html, report.json and the CSV tables into ``output_dir``; their paths, in that order.
+
+    With ``what_if`` the page has a section on that simulation, and beside it stand what-if.json,
+    what-if.csv (a row per repository) and what-if-images.csv (one per image that is touched).
 
     The folder is made if need be. Everything is rendered before anything is written, and each file
     is written beside its target and renamed when complete, so that a reader never meets half a
     file. Raises InputError where the folder or a file in it cannot be written.
     """
-    texts = {"report.html": render_html(report), "report.json": render_json(report), **render_csvs(report)}
+    texts = {
+        "report.html": render_html(report, what_if=what_if),
+        "report.json": render_json(report),
+        **render_csvs(report),
+    }
+    if what_if is not None:
+        texts |= {
+            "what-if.json": render_what_if(what_if),
+            "what-if.csv": what_if_csv(what_if),
+            "what-if-images.csv": what_if_csv(what_if, rows="image"),
+        }
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

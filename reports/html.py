@@ -9,12 +9,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analyzer.model.results import Report
+from analyzer.model.simulation import Simulation
 from reports.page import build_page
 from reports.text import visible
 
 
-def render_html(report: Report) -> str:
+def render_html(report: Report, *, what_if: Simulation | None = None) -> str:
     """The whole page. It makes no request, reads well without script and prints.
+
+    With ``what_if`` it has a section about that simulated policy.
 
     The style and the script are inlined and named by hash in the content security policy, so that
     nothing which slips through the escaping could run either.
@@ -32,7 +35,7 @@ def render_html(report: Report) -> str:
     style = environment.get_template("report.css").render()
     script = environment.get_template("report.js").render()
     return environment.get_template("report.html.j2").render(
-        page=build_page(report),
+        page=build_page(report, what_if),
         style=Markup(style),  # noqa: S704 (our own file)
         script=Markup(script),  # noqa: S704 (our own file)
         policy=_policy(style, script),

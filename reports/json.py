@@ -12,15 +12,26 @@ line, so that two reports can be compared with ``diff``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from analyzer.model.frontier import FrontierCurve, FrontierPoint, PricedFrontier
 from analyzer.model.records import Gap
-from analyzer.model.results import Counts, PriceRow, RegistryRow, Report, RepositoryRow, ScopedBytes
+from analyzer.model.results import (
+    Counts,
+    PriceRow,
+    RegistryRow,
+    Report,
+    RepositoryRow,
+    ScopedBytes,
+    ScopedMoney,
+)
 from analyzer.model.units import GB, Money, iso
 from reports.facts import low_scope
+from reports.frontier import missing_bytes, missing_count
 from reports.missing import (
     Missing,
     bytes_of_all,
@@ -57,11 +68,72 @@ def render_json(report: Report) -> str:
             )
         ],
         "ages": _ages(report),
+        **({"frontier": _frontier(report.frontier)} if report.frontier else {}),
         "prices": {"gb_bytes": GB, "rows": [_price(row) for row in report.prices]},
         "gaps": [_gap(gap) for gap in report.gaps],
         "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
     }
     return json_escaped(_laid_out(document, "") + "\n")
+
+
+def render_frontier_json(
+    sweeps: Sequence[PricedFrontier],
+    at: datetime,
+    *,
+    gaps: Sequence[Gap] = (),
+    accepted_gaps: Sequence[tuple[Gap, str]] = (),
+) -> str:
+    """The answer of ``demurrage frontier``: the frontier as in report.json; days count to ``at``."""
+    document: _Object = {
+        "at": iso(at),
+        "frontier": _frontier(sweeps),
+        "gaps": [_gap(gap) for gap in gaps],
+        "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in accepted_gaps],
+    }
+    return json_escaped(_laid_out(document, "") + "\n")
+
+
+def _frontier(sweeps: Sequence[PricedFrontier]) -> _Object:
+    """By what is kept, the curve of the fleet and those of the repositories."""
+    return {
+        sweep.by: [
+            {"row": "fleet", "points": _points(sweep.fleet)},
+            *(
+                {
+                    "row": "repository",
+                    "account": row.account,
+                    "region": row.region,
+                    "repository": row.repository,
+                    "points": _points(row.curve),
+                }
+                for row in sweep.repositories
+            ),
+        ]
+        for sweep in sweeps
+    }
+
+
+def _points(curve: FrontierCurve) -> list[_Object]:
+    return [_point(point) for point in curve.points]
+
+
+def _point(point: FrontierPoint) -> _Object:
+    missing = missing_bytes(point)
+    return {
+        "n": point.n,
+        "kept": _unless_unknown(point.kept, missing_count(point)),
+        "stored_bytes": _bytes(point.stored_bytes, missing),
+        "archive_bytes": _bytes(point.archive_bytes, missing),
+        "cost": _both(point.cost),
+        "saving": _both(point.saving),
+    }
+
+
+def _both(money: ScopedMoney) -> _Object:
+    return {
+        "repository": _whole(money.repository, "repository"),
+        "registry": _whole(money.registry, "registry"),
+    }
 
 
 def _laid_out(value: object, indent: str) -> str:

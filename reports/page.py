@@ -9,10 +9,11 @@ from typing import Final
 from markupsafe import Markup
 
 from analyzer.model.results import UNKNOWN_SIZE, Report, RepositoryRow
+from analyzer.model.simulation import Simulation
 from analyzer.model.units import Money
 from reports.cards import Card, cost_card, is_known, orphaned_sizes, stored_card, waste_card
 from reports.cells import MOST_ROWS, Table, Tone
-from reports.charts import Bar, bar_chart
+from reports.charts import Bar, Chart, bar_chart
 from reports.facts import (
     completeness,
     covers,
@@ -33,22 +34,15 @@ from reports.figures import (
     moment,
     size,
 )
+from reports.frontier import Fewer, fewer_section
 from reports.lists import gap_table, price_table
 from reports.missing import bytes_of_all, bytes_of_repository, counts_of_all, repositories_of_all
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
 from reports.tables import age_table, registry_table, repository_table, waste_table
+from reports.what_if_page import WhatIfSection, what_if_section
 
 #: Bars in the chart of repositories.
 _MOST_BARS: Final = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """A chart with its heading and the words of its legend."""
-
-    heading: str
-    svg: Markup
-    legend: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +74,10 @@ class Page:
     waste_images: str
     possibly_reached: str
     stale_days: int
+    #: None where no frontier was worked out, or nothing would ever leave.
+    fewer: Fewer | None
+    #: None where no policy was simulated.
+    what_if: WhatIfSection | None
     not_included: tuple[str, ...]
     prices: Table
     gaps: Table
@@ -87,8 +85,8 @@ class Page:
     at: str
 
 
-def build_page(report: Report) -> Page:
-    """The page of ``report``; equal reports give equal pages."""
+def build_page(report: Report, what_if: Simulation | None = None) -> Page:
+    """The page of ``report``, and of ``what_if`` if any; equal ones give equal pages."""
     costs, totals = rounded_costs(report, CENT_DECIMALS), report.totals
     verdict, detail, tone = completeness(report)
     return Page(
@@ -123,6 +121,8 @@ def build_page(report: Report) -> Page:
         waste_images=orphaned_sizes(report),
         possibly_reached=possibly_reached(report),
         stale_days=report.stale_days,
+        fewer=fewer_section(report),
+        what_if=None if what_if is None else what_if_section(what_if),
         not_included=_not_included(report),
         prices=price_table(report),
         gaps=gap_table(report),

@@ -13,7 +13,7 @@ import pytest
 
 from analyzer.acceptance import parse_accepted_gaps
 from analyzer.cli import INTERRUPTED, TERMINATED, cli
-from analyzer.cli.common import WITH_GAPS
+from analyzer.cli.common import WITH_FINDINGS, WITH_GAPS
 from analyzer.errors import DemurrageError, InputError
 from analyzer.pricing import load_prices
 from tests.support.pipeline import Pipeline
@@ -86,8 +86,25 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         for option in command.params
         if isinstance(option, click.Option)
     } - listed
-    # None of them makes sense for every night.
-    assert others == {"--at", "--run", "--seed"}
+    # They say what one question is about; none of them makes sense for every night.
+    assert others == {
+        "--against",
+        "--at",
+        "--at-once",
+        "--by",
+        "--by-rule",
+        "--children-take-slots",
+        "--images",
+        "--manifests",
+        "--policy",
+        "--repository",
+        "--rows",
+        "--run",
+        "--seed",
+        "--terraform-plan",
+        "--top",
+        "--wait",
+    }
 
 
 def test_the_exit_statuses_are_those_of_the_program() -> None:
@@ -96,6 +113,7 @@ def test_the_exit_statuses_are_those_of_the_program() -> None:
         0,
         DemurrageError.exit_status,
         InputError.exit_status,
+        WITH_FINDINGS,
         WITH_GAPS,
         INTERRUPTED,
         TERMINATED,

@@ -1,6 +1,7 @@
 """The command line: thin, it owns clock, environment, files and exit codes.
 
-Exit status: 0 done and clean; 1 the run failed; 2 bad usage or input; 4 done, but with gaps; 130
+Exit status: 0 done and clean; 1 the run failed; 2 bad usage or input; 3 findings that the user asked
+to fail on; 4 done, but with gaps; 130
 and 143 ended by Ctrl-C or SIGTERM. Data goes to stdout, everything else to stderr.
 """
 
@@ -20,8 +21,13 @@ from analyzer.cli.collect import collect_command, run_command
 from analyzer.cli.common import HELP, global_options, has_begun, wants_traceback
 from analyzer.cli.db import db_group
 from analyzer.cli.demo import demo_command
+from analyzer.cli.explain import explain_command
+from analyzer.cli.frontier import frontier_command
+from analyzer.cli.lint import lint_command
 from analyzer.cli.report import report_command
 from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
+from analyzer.cli.verify import verify_command
+from analyzer.cli.what_if import what_if_command
 from analyzer.errors import DemurrageError
 
 _NAME = "demurrage"
@@ -41,7 +47,18 @@ def cli() -> None:
     """
 
 
-for _command in (collect_command, run_command, report_command, demo_command, db_group):
+for _command in (
+    collect_command,
+    run_command,
+    report_command,
+    what_if_command,
+    explain_command,
+    lint_command,
+    frontier_command,
+    verify_command,
+    demo_command,
+    db_group,
+):
     cli.add_command(_command)
 
 
@@ -88,7 +105,10 @@ def _status(arguments: list[str]) -> int:
         if "--debug" in arguments or (context is not None and wants_traceback(context)):
             raise
         if isinstance(error, DemurrageError):
-            tell(f"{_NAME}: {error}")
+            first, *further = error.lines
+            tell(f"{_NAME}: {first}")
+            for line in further:
+                tell(line)
             return error.exit_status
         what = f"{type(error).__name__}: {error}"
         tell(f"{_NAME}: something unexpected went wrong ({what}); run it again with --debug and report that")

@@ -163,7 +163,7 @@ def collect_from_aws(
     """Collect with the user's own AWS configuration."""
     from analyzer.collect import CollectOptions
     from analyzer.collect.session import configured_region, open_session
-    from analyzer.nightly import open_database
+    from analyzer.store.opening import open_database
 
     session = open_session(profile)
     regions = words(region) or tuple(filter(None, [configured_region(session)]))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 HELP: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
+#: Exit status where there is a finding that the user asked to fail on.
+WITH_FINDINGS = 3
 #: Exit status of a command that did its work, but not on everything it was meant to see.
 WITH_GAPS = 4
 
@@ -78,15 +80,17 @@ class Common:
             raise RunError(f"cannot write --output {target}: {error.strerror or error}") from error
 
 
-def common(context: click.Context) -> Common:
-    """The global options of the call, wherever in it they stood.
+def common(context: click.Context, *, formats: Sequence[str] = ("table", "json", "csv")) -> Common:
+    """The global options of the call, wherever in it they stood; ``formats`` are the command's.
 
-    Raises InputError or RunError when there is no writing to --output: the work that the answer is
-    about should not be done in vain.
+    Raises InputError for another --format, and InputError or RunError when there is no writing to
+    --output: the work that the answer is about should not be done in vain.
     """
     values = {name: context.meta.get(_META + name) for name in ("db", "format", "output", "quiet")}
     context.meta[_META + "begun"] = True
     output = values["output"] or "-"
+    if (values["format"] or "table") not in formats:
+        raise InputError(f"--format {values['format']}: {context.info_name} prints {', '.join(formats)}")
     if output != "-":
         _require_target(Path(output))
     return Common(
@@ -217,8 +221,8 @@ _GLOBAL_OPTIONS = (
     _global(
         "--format",
         envvar="DEMURRAGE_FORMAT",
-        type=click.Choice(["table", "json", "csv"]),
-        help="How to print the answer (table).",
+        type=click.Choice(["table", "json", "csv", "markdown"]),
+        help="How to print the answer (table); markdown is for what-if.",
     ),
     _global(
         "--output", envvar="DEMURRAGE_OUTPUT", metavar="FILE", help="Where to print the answer; - is stdout."
@@ -278,34 +282,32 @@ class Moment(click.ParamType[datetime]):
         return moment
 
 
-_REPORT_OPTIONS = (
-    click.option(
-        "--scope",
-        type=click.Choice(["auto", "repository", "registry"]),
-        envvar="DEMURRAGE_SCOPE",
-        default="auto",
-        show_default=True,
-        show_envvar=True,
-        help="How far layers are taken to be shared: inside a repository (upper bound), across the"
-        " registry (lower bound), or as the registry's settings say.",
-    ),
-    click.option(
-        "--stale-days",
-        type=click.IntRange(min=1, max=36_500),
-        envvar="DEMURRAGE_STALE_DAYS",
-        default=90,
-        show_default=True,
-        show_envvar=True,
-        help="An image neither pushed nor pulled for longer is stale.",
-    ),
-    click.option(
-        "--prices",
-        type=click.Path(path_type=Path),
-        envvar="DEMURRAGE_PRICES",
-        show_envvar=True,
-        metavar="FILE",
-        help="Your own prices or discount (TOML), in place of the bundled ones.",
-    ),
+_SCOPE = click.option(
+    "--scope",
+    type=click.Choice(["auto", "repository", "registry"]),
+    envvar="DEMURRAGE_SCOPE",
+    default="auto",
+    show_default=True,
+    show_envvar=True,
+    help="How far layers are taken to be shared: inside a repository (upper bound), across the"
+    " registry (lower bound), or as the registry's settings say.",
+)
+_STALE_DAYS = click.option(
+    "--stale-days",
+    type=click.IntRange(min=1, max=36_500),
+    envvar="DEMURRAGE_STALE_DAYS",
+    default=90,
+    show_default=True,
+    show_envvar=True,
+    help="An image neither pushed nor pulled for longer is stale.",
+)
+_PRICES = click.option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    envvar="DEMURRAGE_PRICES",
+    show_envvar=True,
+    metavar="FILE",
+    help="Your own prices or discount (TOML), in place of the bundled ones.",
 )
 
 _ACCEPT_GAPS = click.option(
@@ -320,9 +322,17 @@ _ACCEPT_GAPS = click.option(
 
 def report_options(command: Decorated) -> Decorated:
     """Add the options that decide what a report shows."""
-    for option in reversed(_REPORT_OPTIONS):
-        command = option(command)
-    return command
+    return _SCOPE(_STALE_DAYS(_PRICES(command)))
+
+
+def scope_option(command: Decorated) -> Decorated:
+    """Add --scope."""
+    return _SCOPE(command)
+
+
+def prices_option(command: Decorated) -> Decorated:
+    """Add --prices; `load_price_book` reads it."""
+    return _PRICES(command)
 
 
 def accept_gaps_option(command: Decorated) -> Decorated:

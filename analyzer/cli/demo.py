@@ -68,7 +68,7 @@ def demo_command(
     """
     from analyzer.acceptance import parse_accepted_gaps
     from analyzer.cli.report import write_answer
-    from analyzer.nightly import open_database
+    from analyzer.store.opening import open_database
 
     shared = common(context)
     book = load_price_book(prices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -21,11 +22,15 @@ from analyzer.cli.common import (
     report_options,
     require_folder,
 )
+from analyzer.cli.judging import read_policy_document
 from analyzer.cli.streams import tell
 from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from analyzer.acceptance import AcceptedGap
+    from analyzer.lifecycle.policy import Policy
+    from analyzer.model.simulation import Simulation
+    from analyzer.nightly import ReportOptions
     from analyzer.pricing import PriceBook
     from analyzer.store.engine import Database
 
@@ -45,6 +50,14 @@ if TYPE_CHECKING:
 @click.option(
     "--at", type=Moment(), metavar="TIME", help="Count ages to this moment.  [that of the snapshot]"
 )
+@click.option(
+    "--policy",
+    "policies",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Add to the report what this lifecycle policy would do to every repository; may be repeated.",
+)
 @report_options
 @accept_gaps_option
 @global_options
@@ -54,6 +67,7 @@ def report_command(
     output_dir: Path | None,
     run: int | None,
     at: datetime | None,
+    policies: tuple[Path, ...],
     scope: str,
     stale_days: int,
     prices: Path | None,
@@ -63,9 +77,12 @@ def report_command(
 
     Asks nothing of AWS. The same snapshot and options give the same bytes.
     """
-    from analyzer.nightly import open_database
+    from analyzer.store.opening import open_database
 
     shared = common(context)
+    if policies and output_dir is None:
+        raise InputError("--policy is about the report's files; add --output-dir DIR, or ask what-if")
+    tried = [(path, *read_policy_document(shared, path)) for path in policies]
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     database = open_database(shared.db_url)
     if output_dir is not None:
@@ -80,6 +97,7 @@ def report_command(
         accepted=accepted,
         run=run,
         at=at,
+        policies=tried,
     )
 
 
@@ -94,6 +112,7 @@ def write_answer(
     accepted: tuple[AcceptedGap, ...],
     run: int | None = None,
     at: datetime | None = None,
+    policies: Sequence[tuple[Path, Policy, str]] = (),
 ) -> int:
     """Make the report, write its files, print its headline; gives the exit status.
 
@@ -115,7 +134,7 @@ def write_answer(
     report = make_report(database, options)
     if output_dir is not None:
         try:
-            write_report(report, output_dir)
+            write_report(report, output_dir, what_if=_simulation(database, options, report.run, policies))
         except InputError as error:
             raise RunError(str(error)) from error
     if shared.format == "json":
@@ -127,3 +146,30 @@ def write_answer(
     if output_dir is not None and not shared.quiet:
         tell(f"The report is in {output_dir}: open {output_dir / 'report.html'}")
     return WITH_GAPS if report.gaps else 0
+
+
+def _simulation(
+    database: Database,
+    options: ReportOptions,
+    run: int,
+    policies: Sequence[tuple[Path, Policy, str]],
+) -> Simulation | None:
+    """What ``policies`` would do to every repository, compared with those in force; None without any."""
+    if not policies:
+        return None
+    import numpy as np
+
+    from analyzer.simulation import WhatIf
+    from analyzer.what_if import answer, everywhere, in_force, load_world, not_in_force
+
+    world = load_world(database, run=run, at_ms=options.at_ms)
+    rows = np.arange(len(world.frames.repositories))
+    question = WhatIf(
+        proposals=[everywhere(world, rows, str(path), policy, text) for path, policy, text in policies],
+        rows=rows,
+        at_ms=world.at_ms,
+        scope=options.scope,
+        against=in_force(world),
+        not_in_force=not_in_force(world),
+    )
+    return answer(world, question, options.prices)

@@ -24,17 +24,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from analyzer.storage import analyze
 from analyzer.store import frames
 from analyzer.store.engine import Database
 from analyzer.store.snapshots import last_run, snapshots_of_run
-from tests.benchmarks._large import Shape
 from tests.benchmarks._measure import mb, measured, median, peak_memory_bytes, run_child
-from tests.benchmarks.generate_database import TAKEN_AT_MS, Written, add_shape_options, describe
+from tests.benchmarks._reading import fetch_rows, generate, statements_of
+from tests.benchmarks.generate_database import TAKEN_AT_MS, add_shape_options
 
 _ME = "tests.benchmarks.storage_analysis"
 CONTESTANTS = ("rows", "frames", "analysis")
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        url = given.db or _generate(f"sqlite:///{folder}/large.db", given)
+        url = given.db or generate(f"sqlite:///{folder}/large.db", given)
         if given.profile:
             run_child(_ME, "--db", url, "--child", "profile")
             return
@@ -72,15 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     run_child(_ME, "--db", url, "--child", contestant, "--statements", str(file))
                 )
     _print(taken)
-
-
-def _generate(url: str, given: argparse.Namespace) -> str:
-    """Write a database in another process, so that this one stays small."""
-    options = [part for name in Shape.__slots__ for part in (f"--{name}", str(getattr(given, name)))]
-    written = run_child("tests.benchmarks.generate_database", "--json", "--db", url, *options)
-    seconds = written.pop("seconds")
-    print(f"{describe(Written(**written))}, generated in {seconds:.1f} s", flush=True)
-    return url
 
 
 def _print(taken: dict[str, list[dict[str, float]]]) -> None:
@@ -110,7 +100,7 @@ def _measure(contestant: str, database: Database, statements: Path) -> None:
     with database.read() as connection:
         connection.execute(select(1))
     if contestant == "statements":
-        statements.write_text(json.dumps(_statements(database)), encoding="utf-8")
+        statements.write_text(json.dumps(statements_of(database, frames.load_frames)), encoding="utf-8")
         answer: dict[str, float] = {}
     elif contestant == "profile":
         profile = cProfile.Profile()
@@ -120,38 +110,14 @@ def _measure(contestant: str, database: Database, statements: Path) -> None:
     else:
         with measured() as spent:
             if contestant == "rows":
-                split = _rows(database, json.loads(statements.read_text(encoding="utf-8")))
+                fetch_rows(database, json.loads(statements.read_text(encoding="utf-8")))
+                split: dict[str, float] = {}
             elif contestant == "frames":
                 split = _frames(database)
             else:
                 split = _analysis(database)
         answer = {"seconds": spent.seconds, "cpu_seconds": spent.cpu_seconds, **split}
     print(json.dumps(answer | {"peak_bytes": peak_memory_bytes()}))
-
-
-def _statements(database: Database) -> list[tuple[str, Any]]:
-    """What ``load_frames`` asks of the driver, in its order."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        asked.append((statement, parameters))
-
-    with database.read() as connection:
-        snapshots = snapshots_of_run(connection, last_run(connection))
-        event.listen(connection, "before_cursor_execute", note)
-        frames.load_frames(connection, snapshots)
-    return asked
-
-
-def _rows(database: Database, statements: Sequence[tuple[str, Any]]) -> dict[str, float]:
-    with database.read() as connection:
-        cursor = connection.connection.cursor()
-        for statement, parameters in statements:
-            cursor.execute(statement, parameters)
-            while cursor.fetchmany(frames._BLOCK):
-                pass
-        cursor.close()
-    return {}
 
 
 def _frames(database: Database) -> dict[str, float]:

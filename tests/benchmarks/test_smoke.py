@@ -13,7 +13,7 @@ from analyzer.storage import analyze
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames
 from analyzer.store.snapshots import last_run, snapshots_of_run
-from tests.benchmarks import collection, generate_database, history, storage_analysis
+from tests.benchmarks import collection, generate_database, history, storage_analysis, what_if
 from tests.benchmarks._large import Shape
 
 _SMALL = ("--images", "600", "--repositories", "40", "--registries", "2")
@@ -134,3 +134,11 @@ def test_collection_prints_cpu_and_ratios_and_asks_for_the_same(capsys: pytest.C
         )
         assert re.search(line, out, re.MULTILINE)
         assert re.search(rf"^calls, {night} night: \d+, the same from all$", out, re.MULTILINE)
+
+
+def test_what_if_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    what_if.main((*_SMALL, "--rounds", "1", "--sample", "200"))
+    out = capsys.readouterr().out
+    assert re.search(rf"^ratio: {_NUMBER} times rows \(limit 2\)$", out, re.MULTILINE)
+    assert len(re.findall(r"^evaluation, .*: .* times faster \(at least 100\)$", out, re.MULTILINE)) == 2
+    assert "in one process: load" in out

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reports.html import render_html
+from tests.support.frontier_fixture import with_frontier
 from tests.support.report_fixture import build_report
 
 _CHROMIUM = Path("/usr/bin/chromium")
@@ -33,7 +34,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     report = build_report(
         260, hostile=True, gaps=True, unknowns=True, not_read=True, unpriced=True, mounting="mixed"
     )
-    path.write_text(render_html(report), encoding="utf-8")
+    path.write_text(render_html(with_frontier(report)), encoding="utf-8")
     return path.as_uri()
 
 
@@ -97,7 +98,7 @@ def test_without_script_everything_is_there_and_nothing_looks_clickable(browser:
     page.goto(address)
     assert page.locator("button").count() == 0
     assert page.locator("#repositories-table tbody tr").count() == 200
-    assert page.locator("svg[role=img]").count() == 2
+    assert page.locator("svg[role=img]").count() == 4
     assert page.locator("#gaps-table").is_visible()
     context.close()
 

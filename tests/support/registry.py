@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -99,6 +99,19 @@ class Image:
         )
 
 
+@dataclass(slots=True)
+class LifecyclePreview:
+    """The last preview that was started on a repository."""
+
+    policy_text: str
+    #: Entries of ``previewResults``.
+    rows: list[dict[str, Any]]
+    #: How many looks still find it IN_PROGRESS.
+    looks_left: int
+    #: What it ends as: COMPLETE, FAILED or EXPIRED.
+    ends_as: str = "COMPLETE"
+
+
 class Repository:
     """Images in the order of their first push, tags, and settings."""
 
@@ -113,6 +126,12 @@ class Repository:
         self.tag_mutability = "MUTABLE"
         self.scan_on_push = False
         self.encryption: dict[str, str] = {"encryptionType": "AES256"}
+        self.preview: LifecyclePreview | None = None
+        #: Of previews to come: how many looks find them IN_PROGRESS, and what they end as.
+        self.preview_looks = 1
+        self.preview_ends_as = "COMPLETE"
+        #: In place of the summary that the rows come to; an empty one is left out of the answer.
+        self.preview_summary: dict[str, Any] | None = None
         self._pushed = 0
 
     @property
@@ -232,6 +251,8 @@ class World:
         self.account = account
         self.region = region
         self.registries: dict[tuple[str, str], Registry] = {}
+        #: What a preview of a policy's text finds: entries of ``previewResults``.
+        self.previewer: Callable[[Repository, str], list[dict[str, Any]]] = lambda _repository, _text: []
         #: Held by the server while it answers; hold it to change several things at once.
         self.lock = threading.RLock()
         self._random = random.Random(0)

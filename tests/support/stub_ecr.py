@@ -49,7 +49,7 @@ from urllib.parse import parse_qs
 import botocore.session
 from botocore.model import ListShape, Shape, StringShape, StructureShape
 
-from tests.support.registry import Image, Registry, Repository, World, generate
+from tests.support.registry import Image, LifecyclePreview, Registry, Repository, World, generate
 
 _TARGET = "AmazonEC2ContainerRegistry_V20150921."
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -386,6 +386,63 @@ class Stub:
             }
         ).encode()
 
+    def start_lifecycle_policy_preview(self, call: Call) -> bytes:
+        """StartLifecyclePolicyPreview; finds what ``World.previewer`` does, at once."""
+        repository = call.repository()
+        if repository.preview is not None and repository.preview.looks_left > 0:
+            raise ApiError(
+                "LifecyclePolicyPreviewInProgressException",
+                f"The lifecycle policy preview for the repository with name '{repository.name}' in the "
+                f"registry with id '{call.registry.account}' is in progress",
+            )
+        text = call.parameters.get("lifecyclePolicyText")
+        if text is None:
+            text = json.loads(self.get_lifecycle_policy(call))["lifecyclePolicyText"]
+        repository.preview = LifecyclePreview(
+            policy_text=text,
+            rows=self.world.previewer(repository, text),
+            looks_left=repository.preview_looks,
+            ends_as=repository.preview_ends_as,
+        )
+        return json.dumps(
+            {
+                "registryId": call.registry.account,
+                "repositoryName": repository.name,
+                "lifecyclePolicyText": text,
+                "status": "IN_PROGRESS",
+            }
+        ).encode()
+
+    def get_lifecycle_policy_preview(self, call: Call) -> bytes:
+        """GetLifecyclePolicyPreview; filter and imageIds are not served."""
+        repository = call.repository()
+        preview = repository.preview
+        if preview is None:
+            raise ApiError(
+                "LifecyclePolicyPreviewNotFoundException",
+                f"Lifecycle policy preview does not exist for the repository with name '{repository.name}' "
+                f"in the registry with id '{call.registry.account}'",
+            )
+        answer: dict[str, Any] = {
+            "registryId": call.registry.account,
+            "repositoryName": repository.name,
+            "lifecyclePolicyText": preview.policy_text,
+            "status": "IN_PROGRESS" if preview.looks_left else preview.ends_as,
+        }
+        if preview.looks_left:
+            preview.looks_left -= 1
+        elif preview.ends_as == "COMPLETE":
+            kind = f"preview {call.registry.account} {call.registry.region} {repository.name}"
+            start = int(self._after(call, kind) or 0)
+            end = start + self._limit(call)
+            answer["previewResults"] = preview.rows[start:end]
+            summary = repository.preview_summary
+            if summary := _preview_summary(preview.rows) if summary is None else summary:
+                answer["summary"] = summary
+            if end < len(preview.rows):
+                answer["nextToken"] = self._token(kind, end)
+        return json.dumps(answer).encode()
+
     def list_tags_for_resource(self, call: Call) -> bytes:
         """ListTagsForResource."""
         name = _repository_of_arn(call.parameters["resourceArn"])
@@ -427,8 +484,10 @@ _OPERATIONS: dict[str, Callable[[Stub, Call], bytes]] = {
     "DescribeRepositories": Stub.describe_repositories,
     "GetAccountSetting": Stub.get_account_setting,
     "GetLifecyclePolicy": Stub.get_lifecycle_policy,
+    "GetLifecyclePolicyPreview": Stub.get_lifecycle_policy_preview,
     "ListPullTimeUpdateExclusions": Stub.list_pull_time_update_exclusions,
     "ListTagsForResource": Stub.list_tags_for_resource,
+    "StartLifecyclePolicyPreview": Stub.start_lifecycle_policy_preview,
 }
 
 _REASONS = {
@@ -437,6 +496,16 @@ _REASONS = {
     "InvalidImageDigest": "Invalid request parameters: image digest should be 'sha256:' and 64 hex digits",
     "MissingDigestAndTag": "Invalid request parameters: both tag and digest cannot be null",
 }
+
+
+def _preview_summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The summary of a preview; what transitions is only in it where something does."""
+    kinds = [row["action"]["type"] for row in rows]
+    summary: dict[str, Any] = {"expiringImageTotalCount": kinds.count("EXPIRE")}
+    if "TRANSITION" in kinds:
+        moving = {"targetStorageClass": "ARCHIVE", "imageTotalCount": kinds.count("TRANSITION")}
+        summary["transitioningImageTotalCounts"] = [moving]
+    return summary
 
 
 def _find(repository: Repository, image_id: dict[str, str]) -> Image | str:

@@ -1,0 +1,195 @@
+"""`demurrage explain`: why one image goes or stays, and what would leave with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.common import HELP, WITH_GAPS, Common, Moment, common, global_options
+from analyzer.cli.configuration import read_text
+from analyzer.cli.judging import needed_images, needed_options, read_policy
+from analyzer.errors import InputError
+
+if TYPE_CHECKING:
+    from analyzer.lifecycle.policy import Policy
+    from analyzer.model.explanation import Explanation
+    from analyzer.references import ImageReference
+    from analyzer.what_if import World
+
+#: Images that the refusal of a name for several of them lists.
+_LISTED = 10
+
+
+@click.command("explain", context_settings=HELP)
+@click.argument("image", metavar="IMAGE")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Judge this policy in place of the one in force.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Look into this output of `aws ecr describe-images` in place of the database; may be repeated.",
+)
+@click.option(
+    "--manifests",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="With --images: output of `aws ecr batch-get-image`; may be repeated.",
+)
+@needed_options
+@click.option("--at", type=Moment(), metavar="TIME", help="Judge at this moment.  [that of the snapshot]")
+@global_options
+@click.pass_context
+def explain_command(
+    context: click.Context,
+    image: str,
+    policy: Path | None,
+    images: tuple[Path, ...],
+    manifests: tuple[Path, ...],
+    in_use: Path | None,
+    protect: tuple[str, ...],
+    at: datetime | None,
+) -> int:
+    """Explain what becomes of IMAGE under its lifecycle policy, and why.
+
+    IMAGE is a URI, REPOSITORY:TAG, REPOSITORY@DIGEST or a digest. Shows its facts, its family, the
+    verdict with every rule's part in it, and what would leave with it. Asks nothing of AWS and
+    changes nothing.
+
+    Exit status: 0 done; 4 something about its repository was not read.
+    """
+    shared = common(context)
+    if manifests and not images:
+        raise InputError("--manifests needs the images they belong to; give them with --images FILE")
+    reference = _reference(image)
+    candidate = None if policy is None else read_policy(shared, policy)
+    explanation = _explained(
+        shared,
+        _from_documents(images, manifests, at) if images else _from_database(shared, at),
+        reference,
+        (candidate, str(policy)),
+        in_use,
+        protect,
+        is_stored=not images,
+    )
+    shared.write(_rendered(explanation, shared.format))
+    return WITH_GAPS if explanation.gaps and not images else 0
+
+
+def _reference(image: str) -> ImageReference:
+    """What IMAGE names. A host that is nobody's is the first part of a repository's name."""
+    from analyzer.references import RegistryKind, parse_reference
+
+    reference = parse_reference(image)
+    if reference.registry is RegistryKind.OTHER:
+        path = (reference.host, reference.repository)
+        return replace(
+            reference, registry=RegistryKind.PRIVATE, host="", repository="/".join(filter(None, path))
+        )
+    return reference
+
+
+def _explained(
+    shared: Common,
+    world: World,
+    reference: ImageReference,
+    candidate: tuple[Policy | None, str],
+    in_use: Path | None,
+    protect: Sequence[str],
+    *,
+    is_stored: bool,
+) -> Explanation:
+    from analyzer.lifecycle.explanation import explain
+    from analyzer.references import find_in_use
+
+    needed = needed_images(shared, world, in_use, protect, whole_registries=is_stored)
+    found = find_in_use([reference], world.frames, world.facts, world.families, world.digests)
+    (positions,) = found.named
+    if not positions:
+        raise InputError(
+            f"{reference.text}: there is no such image"
+            f"{' in the last snapshot' if is_stored else ' in --images'}; name one by REPOSITORY:TAG, by "
+            "REPOSITORY@DIGEST, by digest, or by its whole URI"
+        )
+    if len(positions) > 1:
+        raise InputError(_ambiguous(world, reference, positions))
+    policy, name = candidate
+    explanation = explain(
+        world,
+        positions[0],
+        policy=policy,
+        policy_name=name,
+        in_use=needed.in_use,
+        protected=needed.protected,
+    )
+    place = explanation.account, explanation.region
+    return replace(
+        explanation,
+        gaps=tuple(
+            gap
+            for gap in world.gaps
+            if (gap.account, gap.region) == place and gap.repository in {"", explanation.repository}
+        ),
+    )
+
+
+def _ambiguous(world: World, reference: ImageReference, positions: Sequence[int]) -> str:
+    """That ``reference`` names several images, and by which names each can be told."""
+    import numpy as np
+
+    frames = world.frames
+    uris = []
+    for position, digest in zip(positions, world.digests(np.array(positions, np.int64)), strict=True):
+        repository = frames.repositories.iloc[int(frames.artifacts.repository[position])]
+        registry = frames.registries.iloc[int(repository["registry"])]
+        domain = "amazonaws.com.cn" if registry["partition"] == "aws-cn" else "amazonaws.com"
+        host = f"{registry['account']}.dkr.ecr.{registry['region']}.{domain}/" if registry["account"] else ""
+        uris.append(f"{host}{repository['repository']}@{digest}")
+    shown = ", ".join(sorted(uris)[:_LISTED])
+    more = f" and {len(uris) - _LISTED:,} more" if len(uris) > _LISTED else ""
+    return f"{reference.text} names {len(uris):,} images; name one of them: {shown}{more}"
+
+
+def _from_database(shared: Common, at: datetime | None) -> World:
+    from analyzer.model.units import to_ms
+    from analyzer.store.opening import open_database
+    from analyzer.what_if import load_world
+
+    return load_world(open_database(shared.db_url), at_ms=None if at is None else to_ms(at))
+
+
+def _from_documents(images: Sequence[Path], manifests: Sequence[Path], at: datetime | None) -> World:
+    from analyzer.documents import read_documents
+    from analyzer.model.units import to_ms
+    from analyzer.what_if import world_of_documents
+
+    at_ms = round(time.time() * 1000) if at is None else to_ms(at)
+    documents = read_documents(
+        [(f"--images {path}", read_text(path, "--images")) for path in images],
+        [(f"--manifests {path}", read_text(path, "--manifests")) for path in manifests],
+        taken_at_ms=at_ms,
+    )
+    return world_of_documents(documents, at_ms=at_ms)
+
+
+def _rendered(explanation: Explanation, form: str) -> str:
+    from analyzer.cli.tables import gaps_text
+    from reports.explain import explain_csv, explain_json, explain_text
+
+    if form == "json":
+        return explain_json(explanation)
+    if form == "csv":
+        return explain_csv(explanation)
+    return explain_text(explanation) + gaps_text(explanation.gaps)

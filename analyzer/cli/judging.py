@@ -1,0 +1,131 @@
+"""What the commands share that hold policies against images: which images are needed, which policy."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.common import Common, Decorated
+from analyzer.cli.configuration import read_text
+from analyzer.cli.streams import tell
+from analyzer.errors import InputError
+
+if TYPE_CHECKING:
+    from analyzer.lifecycle.policy import Policy
+    from analyzer.model.frames import Bools, Frames, Int64
+    from analyzer.what_if import World
+
+_OPTIONS = (
+    click.option(
+        "--in-use",
+        type=click.Path(path_type=Path, allow_dash=True),
+        envvar="DEMURRAGE_IN_USE",
+        show_envvar=True,
+        metavar="FILE",
+        help="Images in use: one reference a line, JSON, or what kubectl or aws ecs print; - is stdin.",
+    ),
+    click.option(
+        "--protect",
+        multiple=True,
+        envvar="DEMURRAGE_PROTECT",
+        show_envvar=True,
+        metavar="GLOB",
+        help="Images never to be touched: REPOSITORY, REPOSITORY:TAG, :TAG or a digest, with * for any"
+        " characters; may be repeated.",
+    ),
+)
+
+
+def needed_options(command: Decorated) -> Decorated:
+    """Add --in-use and --protect; `needed_images` reads them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Which artifacts are needed; None where nobody said."""
+
+    in_use: Bools | None
+    protected: Bools | None
+    #: Named as in use and not there, though their repository was read.
+    missing: tuple[str, ...] | None
+
+
+def needed_images(
+    shared: Common, world: World, in_use: Path | None, protect: Sequence[str], *, whole_registries: bool
+) -> Needed:
+    """What --in-use and --protect name in ``world``; what they name in vain is told.
+
+    Raises InputError for a file that cannot be read or understood, and for a GLOB that is none.
+    """
+    from analyzer.references import find_in_use, find_protected, parse_protect, read_references
+
+    used, missing, protected = None, None, None
+    frames, facts, families = world.frames, world.facts, world.families
+    digests = world.digests
+    if in_use is not None:
+        references = read_references(
+            _text(in_use), "--in-use" if str(in_use) == "-" else f"--in-use {in_use}"
+        )
+        found = find_in_use(references, frames, facts, families, digests, whole_registries=whole_registries)
+        used, missing = found.in_use, tuple(reference.text for reference in found.unmatched)
+    if protect:
+        covered = find_protected(parse_protect(protect), frames, facts, families, digests)
+        protected = covered.protected
+        if not shared.quiet:
+            for glob in covered.unmatched:
+                tell(f"--protect {glob}: there is no such image")
+    return Needed(used, protected, missing)
+
+
+def _text(path: Path) -> str:
+    if str(path) != "-":
+        return read_text(path, "--in-use")
+    try:
+        return sys.stdin.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--in-use -: stdin cannot be read as text: {error}") from error
+
+
+def read_policy(shared: Common, path: Path) -> Policy:
+    """The policy of --policy; raises InvalidPolicy, which is also told as JSON where that is asked for."""
+    return read_policy_document(shared, path)[0]
+
+
+def read_policy_document(shared: Common, path: Path) -> tuple[Policy, str]:
+    """The policy of --policy and its text; raises what `read_policy` does."""
+    from analyzer.lifecycle.parsing import InvalidPolicy, error_document, parse_policy, policy_text_of
+
+    text = policy_text_of(read_text(path, "--policy"))
+    try:
+        return parse_policy(text), text
+    except InvalidPolicy as error:
+        if shared.format == "json":
+            shared.write(json.dumps(error_document(error), indent=2))
+        raise
+
+
+def matching_rows(frames: Frames, globs: Sequence[str]) -> Int64:
+    """Rows of the repositories whose names fit one of ``globs``, all of them without any.
+
+    Raises InputError where a glob fits none.
+    """
+    import numpy as np
+
+    names = [str(name) for name in frames.repositories["repository"]]
+    chosen = set(range(len(names)) if not globs else ())
+    for glob in globs:
+        matched = [row for row, name in enumerate(names) if fnmatchcase(name, glob)]
+        if not matched:
+            raise InputError(f"--repository {glob}: no repository has such a name; name another")
+        chosen.update(matched)
+    return np.array(sorted(chosen), np.int64)

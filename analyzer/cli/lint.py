@@ -1,0 +1,203 @@
+"""`demurrage lint`: what is wrong with lifecycle policies, held against the images that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analyzer.cli.common import (
+    HELP,
+    WITH_FINDINGS,
+    WITH_GAPS,
+    Common,
+    Moment,
+    accept_gaps_option,
+    common,
+    global_options,
+    load_accepted_gaps,
+    load_price_book,
+)
+from analyzer.cli.judging import matching_rows, needed_images, needed_options, read_policy
+from analyzer.errors import InputError
+
+if TYPE_CHECKING:
+    from analyzer.acceptance import AcceptedGap
+    from analyzer.model.frames import Frames, Int64
+    from analyzer.model.lint import LintReport
+    from analyzer.model.records import Gap
+    from analyzer.pricing import PriceBook
+
+
+@click.command("lint", context_settings=HELP)
+@click.option(
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="GLOB",
+    help="Judge only repositories of such names; may be repeated.  [all]",
+)
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Judge this policy in place of those in force.",
+)
+@needed_options
+@click.option(
+    "--fail-on",
+    type=click.Choice(["high", "medium", "low", "info"]),
+    envvar="DEMURRAGE_FAIL_ON",
+    show_envvar=True,
+    help="Exit with status 3 for a finding of this severity or a higher one.",
+)
+@click.option(
+    "--fail-on-in-use",
+    is_flag=True,
+    envvar="DEMURRAGE_FAIL_ON_IN_USE",
+    show_envvar=True,
+    help="Exit with status 3 where a policy takes an image in use.",
+)
+@click.option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    envvar="DEMURRAGE_PRICES",
+    show_envvar=True,
+    metavar="FILE",
+    help="Your own prices or discount (TOML), in place of the bundled ones.",
+)
+@click.option("--at", type=Moment(), metavar="TIME", help="Judge at this moment.  [that of the snapshot]")
+@accept_gaps_option
+@global_options
+@click.pass_context
+def lint_command(
+    context: click.Context,
+    repositories: tuple[str, ...],
+    policy: Path | None,
+    in_use: Path | None,
+    protect: tuple[str, ...],
+    fail_on: str | None,
+    fail_on_in_use: bool,  # noqa: FBT001 (click hands it over by name)
+    prices: Path | None,
+    at: datetime | None,
+    accept_gaps: Path | None,
+) -> int:
+    """Judge lifecycle policies on the images of the last snapshot.
+
+    Names repositories without a policy, rules that select nothing or never decide, lists that no
+    image can meet, images that pile up, images in use that would leave, and more, each with the
+    images it is about and what to do. Asks nothing of AWS and changes nothing.
+
+    Exit status: 0 done; 3 a finding that --fail-on or --fail-on-in-use asks for; 4 something was not
+    read.
+    """
+    from analyzer.model.lint import LintCode, Severity
+
+    shared = common(context)
+    if fail_on_in_use and in_use is None:
+        raise InputError("--fail-on-in-use needs to know what is in use; give a list with --in-use FILE")
+    report = _judged(
+        shared,
+        globs=repositories,
+        policy=policy,
+        in_use=in_use,
+        protect=protect,
+        at=at,
+        prices=load_price_book(prices),
+        accepted=load_accepted_gaps(accept_gaps),
+    )
+    shared.write(_rendered(report, shared.format))
+    threshold = None if fail_on is None else Severity(fail_on)
+    for finding in report.findings:
+        if threshold is not None and finding.severity.is_at_least(threshold):
+            return WITH_FINDINGS
+        if fail_on_in_use and finding.code is LintCode.TAKES_IN_USE:
+            return WITH_FINDINGS
+    return WITH_GAPS if report.gaps else 0
+
+
+def _judged(
+    shared: Common,
+    *,
+    globs: Sequence[str],
+    policy: Path | None,
+    in_use: Path | None,
+    protect: Sequence[str],
+    at: datetime | None,
+    prices: PriceBook,
+    accepted: Sequence[AcceptedGap],
+) -> LintReport:
+    import numpy as np
+
+    from analyzer.acceptance import split_gaps
+    from analyzer.lifecycle.lint import lint
+    from analyzer.model.lint import LintReport
+    from analyzer.model.tag_history import TagHistory
+    from analyzer.model.units import from_ms, to_ms
+    from analyzer.store.opening import open_database
+    from analyzer.store.tag_history import load_tag_history
+    from analyzer.what_if import load_world
+
+    candidate = None if policy is None else read_policy(shared, policy)
+    database = open_database(shared.db_url)
+    world = load_world(database, at_ms=None if at is None else to_ms(at))
+    frames = world.frames
+    rows = matching_rows(frames, globs)
+    needed = needed_images(shared, world, in_use, protect, whole_registries=True)
+    with database.read() as connection:
+
+        def history(row: int) -> TagHistory | None:
+            repository = frames.repositories.iloc[row]
+            return load_tag_history(
+                connection,
+                world.snapshots[int(repository["registry"])],
+                str(repository["repository"]),
+                int(repository["created_at_ms"]),
+            )
+
+        findings = lint(
+            world,
+            rows,
+            candidate=candidate,
+            in_use=needed.in_use,
+            protected=needed.protected,
+            history=history,
+            prices=prices,
+        )
+    open_gaps, covered = split_gaps(_about(world.gaps, frames, rows), accepted)
+    with_policy = len(rows) if candidate is not None else int(np.count_nonzero(world.policy_of[rows] >= 0))
+    return LintReport(
+        at=from_ms(world.at_ms),
+        policy=None if policy is None else str(policy),
+        repositories=len(rows),
+        with_policy=with_policy,
+        findings=findings,
+        missing_in_use=needed.missing,
+        gaps=tuple(open_gaps),
+        accepted_gaps=tuple(covered),
+    )
+
+
+def _about(gaps: Sequence[Gap], frames: Frames, rows: Int64) -> list[Gap]:
+    """The gaps that are about the repositories at ``rows``, or about a registry as a whole."""
+    chosen = frames.repositories.iloc[rows]
+    accounts, regions = frames.registries["account"].tolist(), frames.registries["region"].tolist()
+    places = {
+        (accounts[registry], regions[registry], name)
+        for registry, name in zip(chosen["registry"].tolist(), chosen["repository"].tolist(), strict=True)
+    }
+    return [gap for gap in gaps if not gap.repository or (gap.account, gap.region, gap.repository) in places]
+
+
+def _rendered(report: LintReport, form: str) -> str:
+    from analyzer.cli.tables import gaps_text
+    from reports.lint import lint_csv, lint_json, lint_text
+
+    if form == "json":
+        return lint_json(report)
+    if form == "csv":
+        return lint_csv(report)
+    return lint_text(report) + gaps_text(report.gaps, accepted=len(report.accepted_gaps))

@@ -1,0 +1,336 @@
+"""The explanation of one image as text for a terminal, as JSON and as CSV.
+
+Text of other people is escaped in every format, and in CSV no cell begins like a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from textwrap import wrap
+from typing import Any, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analyzer.model.explanation import Departure, Explanation, Family, Relative
+from analyzer.model.results import ScopedBytes
+from analyzer.model.units import GB, iso
+from analyzer.model.verdicts import Outcome
+from reports.csv import neutral
+from reports.text import json_escaped, shortened, visible
+
+_WIDTH: Final = 100
+_LABEL: Final = 10
+#: Relatives of one kind that the text shows; JSON has all.
+_SHOWN: Final = 10
+
+_OUTCOMES: Final = {
+    Outcome.KEPT: "stays",
+    Outcome.EXPIRED: "leaves",
+    Outcome.TRANSITIONED: "is archived",
+}
+#: In the words of ECR's lifecycle policy preview.
+_ACTIONS: Final = {Outcome.EXPIRED: "EXPIRE", Outcome.TRANSITIONED: "TRANSITION"}
+
+_CSV_COLUMNS: Final = (
+    "account",
+    "region",
+    "repository",
+    "digest",
+    "priority",
+    "rule",
+    "selects",
+    "decides",
+    "claims",
+    "rank",
+    "selected",
+    "age_days",
+    "why",
+)
+
+
+def explain_text(explanation: Explanation) -> str:
+    """Everything about the image for a person; gaps are left to the caller."""
+    place = "/".join(filter(None, (explanation.account, explanation.region, explanation.repository)))
+    policy = "the policy in force" if explanation.policy == "live" else f"the policy {explanation.policy}"
+    parts = [
+        visible(f"{place}@{explanation.digest}" if place else explanation.digest),
+        *_facts(explanation),
+        "",
+        *_wrapped(f"Under {policy} at {iso(explanation.at)}:"),
+        *_wrapped(explanation.sentence),
+        *(line for note in explanation.notes for line in _wrapped(note)),
+    ]
+    text = "\n".join(parts) + "\n"
+    if explanation.trace:
+        text += "\n" + _trace(explanation)
+    family = _family(explanation.family)
+    if family:
+        text += "\nFamily\n" + "\n".join(family) + "\n"
+    return text + "\nIf it left\n" + "\n".join(_departure(explanation.departure)) + "\n"
+
+
+def _pull(moment: datetime | None) -> str | None:
+    """The moment of a pull; where only its day is stored, which its last millisecond stands for, the day."""
+    if moment is None:
+        return None
+    text = iso(moment)
+    return text.removesuffix("T23:59:59.999Z")
+
+
+def _facts(explanation: Explanation) -> list[str]:
+    tags = ", ".join(explanation.tags[:_SHOWN]) or "none"
+    if len(explanation.tags) > _SHOWN:
+        tags += f" and {len(explanation.tags) - _SHOWN:,} more"
+    rows = [
+        ("Kind", explanation.kind),
+        ("Tags", tags),
+        ("Pushed", _moment(explanation.pushed_at, "unknown")),
+        ("Pulled", _pull(explanation.pulled_at) or "no pull is recorded"),
+        ("Status", explanation.status),
+    ]
+    for label, moment in (("Archived", explanation.archived_at), ("Restored", explanation.activated_at)):
+        if moment is not None:
+            rows.append((label, iso(moment)))
+    unique = explanation.departure.unique_bytes
+    if explanation.logical_bytes is not None:
+        rows.append(("Size", f"{_gb(explanation.logical_bytes)}, {_range(unique)} of it in no other image"))
+    elif explanation.kind == "index":
+        rows.append(("Size", "none of its own: its children have the bytes"))
+    else:
+        rows.append(("Size", "unknown"))
+    for label, flag in (("In use", explanation.in_use), ("Protected", explanation.protected)):
+        if flag is not None:
+            rows.append((label, "yes" if flag else "no"))
+    return [line for label, value in rows for line in _labelled(label, value)]
+
+
+def _moment(moment: datetime | None, otherwise: str) -> str:
+    return otherwise if moment is None else iso(moment)
+
+
+def _trace(explanation: Explanation) -> str:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("RULE", justify="right", no_wrap=True)
+    table.add_column("WHAT IT DOES", overflow="fold", ratio=1)
+    table.add_column("DECIDES", no_wrap=True)
+    table.add_column("HERE", overflow="fold", ratio=1)
+    for step in explanation.trace:
+        claims = "would act" if step.claims else "would not act"
+        here = f"selects it and {claims}: {step.why}" if step.selects else f"does not select it: {step.why}"
+        table.add_row(
+            str(step.priority), Text(visible(step.rule)), "yes" if step.decides else "", Text(visible(here))
+        )
+    out = io.StringIO()
+    # Always of one width and without colour: a pipe gets what a terminal shows.
+    Console(file=out, width=_WIDTH, color_system=None, highlight=False).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _family(family: Family) -> list[str]:
+    lines = _relatives("Index", family.parents)
+    if family.subject is not None:
+        lines += _relatives("Subject", (family.subject,))
+    elif family.subject_is_absent:
+        lines += _labelled("Subject", "is not there")
+    lines += _relatives("Child", family.children)
+    if family.absent_children:
+        lines += _labelled("Child", f"{family.absent_children:,} more that it names are not there")
+    if family.may_have_children:
+        lines += _labelled("Child", "unknown: its manifest could not be read, and it may be an index")
+    return lines + _relatives("Referrer", family.referrers)
+
+
+def _relatives(label: str, relatives: Sequence[Relative]) -> list[str]:
+    lines = [
+        line
+        for relative in relatives[:_SHOWN]
+        for line in _labelled(label, f"{_named(relative)} {_OUTCOMES[relative.outcome]}")
+    ]
+    if len(relatives) > _SHOWN:
+        lines += _labelled(label, f"and {len(relatives) - _SHOWN:,} more")
+    return lines
+
+
+def _named(relative: Relative) -> str:
+    tags = ", ".join(relative.tags[:3]) + (", …" if len(relative.tags) > 3 else "")
+    return f"{relative.digest} ({tags})" if tags else relative.digest
+
+
+def _departure(departure: Departure) -> list[str]:
+    with_it = []
+    for relatives, one, many in (
+        (departure.followers, "referrer", "referrers"),
+        (departure.released, "child that it alone holds back", "children that it alone holds back"),
+    ):
+        if relatives:
+            with_it.append(f"{len(relatives):,} {one if len(relatives) == 1 else many}")
+    lines = _labelled("Alone", f"{_range(departure.unique_bytes)} would leave")
+    if with_it:
+        lines += _labelled(
+            "With it", f"{' and '.join(with_it)}: {_range(departure.freed_bytes)} would leave in all"
+        )
+    if departure.orphans:
+        number = len(departure.orphans)
+        what = "1 child would be left" if number == 1 else f"{number:,} children would be left"
+        total = _range(departure.freed_with_orphans_bytes)
+        lines += _labelled("Orphans", f"{what} that no tag reaches; {total} in all if these went too")
+    if departure.unknown_size:
+        number = departure.unknown_size
+        what = "the size of 1 artifact" if number == 1 else f"the sizes of {number:,} artifacts"
+        lines += _labelled("Unknown", f"{what}, in none of these figures")
+    return lines
+
+
+def _range(both: ScopedBytes) -> str:
+    low, high = _gb(both.registry), _gb(both.repository)
+    return high if low == high else f"{low} to {high}"
+
+
+def _gb(size_bytes: int) -> str:
+    if 0 < size_bytes < GB / 200:
+        return f"{size_bytes:,} bytes"
+    return f"{Decimal(size_bytes) / GB:,.2f} GB"
+
+
+def _labelled(label: str, value: str) -> list[str]:
+    return wrap(
+        visible(shortened(value, 2_000)),
+        _WIDTH,
+        initial_indent=f"{label:{_LABEL}}",
+        subsequent_indent=" " * _LABEL,
+        break_on_hyphens=False,
+    )
+
+
+def _wrapped(line: str) -> list[str]:
+    return wrap(visible(line), _WIDTH, break_on_hyphens=False)
+
+
+def explain_json(explanation: Explanation) -> str:
+    """Everything about the image for programs; ``action`` and ``storageClass`` in ECR's own words."""
+    action = _ACTIONS.get(explanation.outcome)
+    document: dict[str, Any] = {
+        "at": iso(explanation.at),
+        "taken_at": _iso(explanation.taken_at),
+        "account": explanation.account or None,
+        "region": explanation.region or None,
+        "repository": explanation.repository or None,
+        "digest": explanation.digest,
+        "kind": explanation.kind,
+        "tags": list(explanation.tags),
+        "pushed_at": _iso(explanation.pushed_at),
+        "pulled_at": _pull(explanation.pulled_at),
+        "archived_at": _iso(explanation.archived_at),
+        "activated_at": _iso(explanation.activated_at),
+        "status": explanation.status,
+        "logical_bytes": explanation.logical_bytes,
+        "unique_bytes": _bytes(explanation.departure.unique_bytes),
+        "in_use": explanation.in_use,
+        "protected": explanation.protected,
+        "family": {
+            "parents": _list(explanation.family.parents),
+            "children": _list(explanation.family.children),
+            "absent_children": explanation.family.absent_children,
+            "may_have_children": explanation.family.may_have_children,
+            "subject": None if explanation.family.subject is None else _relative(explanation.family.subject),
+            "subject_is_absent": explanation.family.subject_is_absent,
+            "referrers": _list(explanation.family.referrers),
+        },
+        "policy": explanation.policy,
+        "verdict": {
+            "action": None if action is None else {"type": action},
+            "appliedRulePriority": explanation.rule if action is not None else None,
+            "decidingRulePriority": explanation.rule,
+            "reason": explanation.reason.name,
+            "sentence": explanation.sentence,
+            "notes": list(explanation.notes),
+        },
+        "trace": [
+            {
+                "rulePriority": step.priority,
+                "rule": step.rule,
+                "description": step.description,
+                "selects": step.selects,
+                "decides": step.decides,
+                "claims": step.claims,
+                "why": step.why,
+                "rank": step.rank,
+                "selected": step.selected,
+                "age_days": step.age_days,
+            }
+            for step in explanation.trace
+        ],
+        "departure": {
+            "followers": _list(explanation.departure.followers),
+            "released_children": _list(explanation.departure.released),
+            "freed_bytes": _bytes(explanation.departure.freed_bytes),
+            "orphans": _list(explanation.departure.orphans),
+            "freed_with_orphans_bytes": _bytes(explanation.departure.freed_with_orphans_bytes),
+            "unknown_size": explanation.departure.unknown_size,
+        },
+        "gaps": [
+            {"call": gap.call, "reason": gap.reason, "detail": gap.detail, "count": gap.count}
+            for gap in explanation.gaps
+        ],
+    }
+    if action == "TRANSITION":
+        document["verdict"]["action"]["targetStorageClass"] = "ARCHIVE"
+    return json_escaped(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else iso(moment)
+
+
+def _bytes(both: ScopedBytes) -> dict[str, int]:
+    return {"repository": both.repository, "registry": both.registry}
+
+
+def _list(relatives: Sequence[Relative]) -> list[dict[str, Any]]:
+    return [_relative(relative) for relative in relatives]
+
+
+def _relative(relative: Relative) -> dict[str, Any]:
+    return {
+        "digest": relative.digest,
+        "tags": list(relative.tags),
+        "action": _ACTIONS.get(relative.outcome),
+    }
+
+
+def explain_csv(explanation: Explanation) -> str:
+    """The trace, one row per rule, for spreadsheets."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for step in explanation.trace:
+        writer.writerow(
+            (
+                neutral(explanation.account),
+                neutral(explanation.region),
+                neutral(explanation.repository),
+                neutral(explanation.digest),
+                step.priority,
+                neutral(step.rule),
+                _truth(step.selects),
+                _truth(step.decides),
+                _truth(step.claims),
+                "" if step.rank is None else step.rank,
+                step.selected,
+                "" if step.age_days is None else step.age_days,
+                neutral(step.why),
+            )
+        )
+    return out.getvalue()
+
+
+def _truth(value: bool) -> str:  # noqa: FBT001 (a truth to write, no switch)
+    return "true" if value else "false"

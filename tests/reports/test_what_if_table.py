@@ -1,0 +1,258 @@
+"""A simulation at the terminal: what would break first, sums that are true, nothing too wide."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from analyzer.model.simulation import Replica, Simulation, SimulationWarning
+from reports.what_if_table import what_if_text
+from tests.reports.test_what_if_json import simulated
+from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.simulation_fixture import ARCHIVE, KEEP, NOTHING, build_simulation
+
+_TOTALS = """\
+6 repositories under keep.json at 2026-11-23T02:00:00Z, from snapshots of 2026-11-23T02:00:00Z
+
+           ARTIFACTS       BYTES   USD/MONTH
+────────────────────────────────────────────
+TOTAL            120    10.07 GB       $1.01
+LEAVES            34     1.49 GB       $0.15
+ARCHIVED           0     0.00 GB       $0.00
+KEPT              86     8.58 GB       $0.86
+
+Saved: $0.15 per month
+Naive: tools that add up image sizes would say 12.7 GB and $1.27 per month leave, 8.5 times as much.
+Each layer is counted once per repository.
+
+REPOSITORY                                 LEAVES      FREED   SAVED/MONTH
+──────────────────────────────────────────────────────────────────────────
+111111111111/us-east-1/data/api                 9    0.38 GB         $0.04
+"""
+
+
+def table(text: str, first: str) -> list[list[str]]:
+    """The cells of the table whose head begins with ``first``, below its head."""
+    lines = text.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith(first)) + 2
+    rows = []
+    for line in lines[start:]:
+        cells = re.split(r"\s{2,}", line.strip())
+        if line and len(cells) == 1:
+            break
+        if line:
+            rows.append(cells)
+        elif rows and rows[-1][0] in {"Total", "KEPT"}:
+            break
+    return rows
+
+
+def amount(cell: str) -> Decimal:
+    text = cell.rstrip("*").removesuffix(" GB").removesuffix(" MB").replace("$", "").replace(",", "")
+    return Decimal(0) if text.startswith("<") else Decimal(text)
+
+
+def test_totals_and_the_naive_figure_come_before_the_repositories() -> None:
+    assert what_if_text(build_simulation(6)).startswith(_TOTALS)
+
+
+@pytest.mark.parametrize("policy", [KEEP, ARCHIVE])
+def test_the_four_lines_add_up(policy: str) -> None:
+    text = what_if_text(build_simulation(12, mounting=True, policies=(policy,)))
+    total, *parts = [
+        row[1:]
+        for row in re.findall(
+            r"^(TOTAL|LEAVES|ARCHIVED|KEPT) +([\d,]+) +([\d.,]+ \wB) +(\S+) +([\d.,]+ \wB) +(\S+)$",
+            text,
+            re.MULTILINE,
+        )
+    ]
+    assert len(parts) == 3
+    for n in range(5):
+        assert sum(amount(part[n]) for part in parts) == amount(total[n])
+
+
+@pytest.mark.parametrize("scope", ["auto", "registry"])
+@pytest.mark.parametrize("repositories", [4, 40])
+def test_repositories_add_up_to_their_total(scope: Any, repositories: int) -> None:
+    simulation = build_simulation(repositories, scope=scope, mounting=True, images=14)
+    *rows, total = table(what_if_text(simulation), "REPOSITORY")
+    assert total[0] == "Total"
+    assert len(rows) <= 15 + 2
+    assert any(row[0].startswith("Other (") for row in rows) == (repositories > 15)
+    for column in (-1, -2):
+        assert sum(amount(row[column]) for row in rows) == amount(total[column])
+    of = simulation.candidates[0].totals
+    assert amount(total[1]) == of.leaving
+
+
+def test_images_in_use_and_protected_stand_above_everything() -> None:
+    simulation = build_simulation(6, in_use=True)
+    text = what_if_text(simulation)
+    candidate = simulation.candidates[0]
+    number = candidate.totals.in_use
+    verb = "image that is" if number == 1 else "images that are"
+    assert text.startswith(f"!! IN USE: {number} {verb} in use would be taken\n")
+    assert "!! PROTECTED: " in text
+    assert (
+        text.index("!! PROTECTED")
+        < text.index("Named as in use, and not there: 3 images")
+        < text.index("TOTAL")
+    )
+    flat = "".join(text.split())
+    for row in candidate.repositories:
+        for digest in simulation.digests(np.union1d(row.in_use, row.protected)):
+            assert f"{row.repository}@{digest}" in flat
+    assert "deleted by rule" in text
+
+
+def test_many_images_in_use_are_counted_and_the_first_are_named() -> None:
+    simulation = build_simulation(9, in_use=True, images=40)
+    candidate = simulation.candidates[0]
+    rows = tuple(replace(row, in_use=row.claimed) for row in candidate.repositories)
+    number = sum(len(row.claimed) for row in rows)
+    text = what_if_text(replace(simulation, candidates=(replace(candidate, repositories=rows),)))
+    assert f"!! IN USE: {number} images" in text
+    assert f"   and {number - 20} more: see --format csv --rows image, or json" in text
+
+
+def test_policies_stand_side_by_side_and_each_is_told_apart() -> None:
+    simulation = build_simulation(4, images=60, policies=(KEEP, ARCHIVE, NOTHING), in_use=True)
+    text = what_if_text(simulation)
+    head = next(
+        line for line in text.splitlines() if line.split() == ["keep.json", "archive.json", "nothing.json"]
+    )
+    rows = {row[0]: row[1:] for row in table(text, head)}
+    for label, pick in (("LEAVES", "leaving"), ("ARCHIVED", "archiving"), ("KEPT", "kept")):
+        assert rows[label] == [f"{getattr(one.totals, pick):,}" for one in simulation.candidates]
+    for name in ("keep.json", "archive.json", "nothing.json"):
+        assert f"== {name} ==" in text
+    assert "No artifact would leave or be archived." in text
+    assert "would be taken by archive.json" in text
+
+
+def test_dozens_of_policies_still_fit() -> None:
+    text = what_if_text(build_simulation(2, policies=(KEEP, ARCHIVE, NOTHING) * 3))
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_the_change_from_the_policies_in_force_is_shown() -> None:
+    simulation = build_simulation(5, live=True)
+    text = what_if_text(simulation)
+    assert "in force   keep.json" in text
+    *rows, total = table(text, "REPOSITORY")
+    assert rows[0][-1].lstrip("+").isdigit() or rows[0][-1] == "unknown"
+    assert "unknown" in [row[-1] for row in rows]
+    assert total[-1].endswith("*")
+    assert "* not included: 1 repository whose policy in force is not known" in text
+
+
+def test_archiving_that_saves_nothing_says_so() -> None:
+    text = " ".join(what_if_text(build_simulation(4, policies=(ARCHIVE,))).split())
+    assert "saves nothing" in text
+    assert "150 TB" in text
+    assert "at least 90 days" in text
+
+
+def test_rules_are_shown_with_what_they_bring_and_alone() -> None:
+    text = what_if_text(build_simulation(4, by_rule=True))
+    rows = table(text, "RULE")
+    assert [row[0] for row in rows[:3]] == ["1 untagged for a month", "5 releases stay", "9"]
+
+
+def test_warnings_are_grouped_and_not_listed_one_by_one() -> None:
+    text = what_if_text(build_simulation(30, unknowns=True))
+    lines = [line for line in text.splitlines() if line.startswith("  UNKNOWN_TIME: ")]
+    assert len(lines) == 1
+    assert "artifacts in 3" in lines[0]
+    assert "a policy in the plan is known only after apply" in text
+
+
+def test_warnings_of_the_whole_and_replicas_are_told_within_reason() -> None:
+    simulation = build_simulation(14)
+    replicas = (
+        Replica(account="1", region="a", has_policy=None, expired=0, transitioned=0),
+        Replica(account="1", region="b", has_policy=False, expired=0, transitioned=0),
+        Replica(account="1", region="c", has_policy=True, expired=3, transitioned=2),
+    )
+    candidate = simulation.candidates[0]
+    rows = tuple(replace(row, replicas=replicas) for row in candidate.repositories)
+    whole = replace(candidate, repositories=rows, warnings=("too many entries",) * 12)
+    text = " ".join(what_if_text(replace(simulation, candidates=(whole,))).split())
+    assert text.count("too many entries") == 10
+    assert "and 2 more about the policy as a whole" in text
+    assert "1/a (its policy is not known), 1/b (no policy: all is kept) and 1/c" in text
+    assert "(its own policy: 3 leave, 2 archived)" in text
+    assert "and 4 more repositories that have replicas" in text
+
+
+def test_nothing_unknown_is_shown_as_zero() -> None:
+    text = what_if_text(build_simulation(2, offline=True))
+    totals = table(text, "           ARTIFACTS")
+    assert {row[-1] for row in totals if row[0] in {"TOTAL", "LEAVES", "KEPT"}} == {"unknown"}
+    assert "Saved: how much, is unknown" in text
+    assert "* not included: the region is not known" in text
+    unread = build_simulation(1, unknowns=True)
+    rows = {row[0]: row for row in table(what_if_text(unread), "           ARTIFACTS")}
+    assert rows["TOTAL"][2:] == ["unknown", "unknown"]
+    assert rows["LEAVES"][2:] == ["unknown", "unknown"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"repositories": 30, "hostile": True, "in_use": True, "unknowns": True, "mounting": True},
+        {"repositories": 3, "policies": (KEEP, ARCHIVE, NOTHING), "hostile": True, "in_use": True},
+        {
+            "repositories": 14,
+            "hostile": True,
+            "live": True,
+            "by_rule": True,
+            "in_use": True,
+            "unpriced": True,
+        },
+        {"repositories": 0},
+    ],
+)
+def test_it_fits_a_terminal_and_controls_nothing_in_it(arguments: dict[str, Any]) -> None:
+    text = what_if_text(build_simulation(**arguments))
+    assert max(map(len, text.splitlines())) <= 100
+    assert all(line == line.rstrip() for line in text.splitlines())
+    for unseen in ("\u202e", "\u2066", "\u200b", "\x1b", "\x00", "\ud800", "\t", "\r"):
+        assert unseen not in text
+
+
+def test_hostile_warnings_and_rules_control_nothing_either() -> None:
+    simulation = build_simulation(2, by_rule=True)
+    candidate = simulation.candidates[0]
+    bad = "\x1b[31m[bold]x[/bold]\u202e" + "y" * 400
+    warning = SimulationWarning(code="X", text=bad, positions=np.zeros(0, np.int64))
+    rows = tuple(replace(row, warnings=(warning,)) for row in candidate.repositories)
+    rules = tuple(replace(rule, description=bad) for rule in candidate.rules)
+    text = what_if_text(
+        replace(
+            simulation,
+            candidates=(replace(candidate, repositories=rows, rules=rules, warnings=(bad,)),),
+            warnings=(bad,),
+        )
+    )
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "[bold]" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@given(lifecycle_cases())
+@settings(max_examples=25, deadline=None)
+def test_whatever_the_simulator_says_can_be_shown(case: LifecycleCase) -> None:
+    simulation: Simulation = simulated(case)
+    text = what_if_text(simulation)
+    assert max(map(len, text.splitlines())) <= 100
+    totals = simulation.candidates[0].totals
+    assert ("!! IN USE" in text) == bool(totals.leaving or totals.archiving)
