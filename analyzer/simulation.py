@@ -102,6 +102,8 @@ def simulate(
         digests=digests,
         in_use=nobody if question.in_use is None else question.in_use,
         protected=nobody if question.protected is None else question.protected,
+        in_use_given=question.in_use is not None,
+        protected_given=question.protected is not None,
         missing_in_use=question.missing_in_use,
         gaps=tuple(gaps),
         warnings=tuple(warnings),

@@ -5,7 +5,7 @@ Below the command line and the service, beside ``nightly``, and like it without 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -216,7 +216,6 @@ def _rows_of(world: World, planned: PlannedPolicy, named: str | None) -> list[in
 
 def answer(world: World, question: WhatIf, prices: PriceBook, *, warnings: Sequence[str] = ()) -> Simulation:
     """The answer to ``question`` about ``world``."""
-    rows = set(question.rows.tolist())
     return simulate(
         question,
         world.frames,
@@ -225,19 +224,19 @@ def answer(world: World, question: WhatIf, prices: PriceBook, *, warnings: Seque
         prices,
         digests=world.digests,
         in_force=in_force(world),
-        gaps=gaps_about(world, rows),
+        gaps=gaps_about(world, question.rows),
         warnings=warnings,
     )
 
 
-def gaps_about(world: World, rows: Collection[int]) -> list[Gap]:
+def gaps_about(world: World, rows: Int64) -> list[Gap]:
     """The gaps that are about the repositories at ``rows``, or about a registry as a whole."""
     repositories, registries = world.frames.repositories, world.frames.registries
     if len(rows) == len(repositories):
         return list(world.gaps)
     accounts, regions = registries["account"].tolist(), registries["region"].tolist()
     names, of = repositories["repository"].tolist(), repositories["registry"].tolist()
-    places = {(accounts[of[row]], regions[of[row]], names[row]) for row in rows}
+    places = {(accounts[of[row]], regions[of[row]], names[row]) for row in rows.tolist()}
     return [
         gap for gap in world.gaps if not gap.repository or (gap.account, gap.region, gap.repository) in places
     ]

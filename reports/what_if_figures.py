@@ -199,9 +199,13 @@ def four_lines(effect: Effect) -> tuple[Line, Line, Line, Line]:
         repository=stored.repository - freed.repository - archived.repository,
         registry=stored.registry - freed.registry - archived.registry,
     )
+    nothing = replace(effect.cost.repository, amount=Decimal(0), leaves_out=())
+    moves = effect.archiving or archived.repository or archived.registry
     by_archiving = scoped(
-        lambda scope: _without_dust(
-            less(money_at(effect.saving, scope), money_at(effect.expiry_saving, scope))
+        lambda scope: (
+            _without_dust(less(money_at(effect.saving, scope), money_at(effect.expiry_saving, scope)))
+            if moves
+            else nothing
         )
     )
     after = scoped(lambda scope: less(money_at(effect.cost, scope), money_at(effect.saving, scope)))

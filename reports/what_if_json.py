@@ -19,63 +19,50 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Final
 
 import numpy as np
 
 from analyzer.model.frames import Int64
 from analyzer.model.records import Gap
-from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import (
-    Archiving,
     Candidate,
-    Effect,
-    Replica,
     RepositoryEffect,
-    RuleEffect,
     Simulation,
 )
-from analyzer.model.units import Money, Scope, iso
+from analyzer.model.units import iso
 from analyzer.model.verdicts import Outcome
-from reports.facts import bytes_at
-from reports.missing import Missing
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded
+from reports.rounding import EXACT_DECIMALS
 from reports.text import json_escaped
 from reports.what_if_figures import (
-    Split,
-    known_of,
-    less,
-    low_scope_of_all,
     low_scopes,
-    main_scope,
     no_region,
     split,
 )
 from reports.what_if_images import ACTIONS, Names, moments_of, storage_classes, tags_of
+from reports.what_if_json_figures import (
+    MONEY_COLUMNS,
+    Amounts,
+    JsonObject,
+    MoneyScope,
+    against_object,
+    archiving_object,
+    bytes_object,
+    cost_object,
+    counts_object,
+    replica_object,
+    rule_object,
+    shared_object,
+    summary_object,
+    totals_object,
+)
 
-_Object = dict[str, Any]
-#: ``logical`` is the naive figure: every image counted whole.
-_MoneyScope = Scope | Literal["mixed", "logical"]
 #: Artifacts whose digests are fetched, and whose repositories are written, at once.
 _AT_ONCE: Final = 100_000
 
-#: Column of money, and where it is in an effect.
-_COLUMNS: Final[dict[str, Callable[[Effect], Money]]] = {
-    "cost_repository": lambda effect: effect.cost.repository,
-    "cost_registry": lambda effect: effect.cost.registry,
-    "saving_repository": lambda effect: effect.saving.repository,
-    "saving_registry": lambda effect: effect.saving.registry,
-    "low": lambda effect: effect.saving_low,
-    "high": lambda effect: effect.saving_high,
-    "expiry_repository": lambda effect: effect.expiry_saving.repository,
-    "expiry_registry": lambda effect: effect.expiry_saving.registry,
-    "naive": lambda effect: effect.naive_saving,
-}
 _PLAIN: Final = re.compile("[0-9A-Za-z:+._-]*")
-_Amounts = Mapping[str, Decimal | None]
 
 
 def render_what_if(simulation: Simulation, *, accepted_gaps: Sequence[tuple[Gap, str]] = ()) -> str:
@@ -111,7 +98,7 @@ def what_if_chunks(simulation: Simulation, *, accepted_gaps: Sequence[tuple[Gap,
 
 
 def _candidate(simulation: Simulation, candidate: Candidate, indent: str) -> Iterator[str]:
-    parts = {name: split(candidate, pick, EXACT_DECIMALS) for name, pick in _COLUMNS.items()}
+    parts = {name: split(candidate, pick, EXACT_DECIMALS) for name, pick in MONEY_COLUMNS.items()}
     priced = not no_region(candidate)
     low = low_scopes(simulation, candidate)
     yield f',\n{indent}"repositories": ['
@@ -130,10 +117,12 @@ def _candidate(simulation: Simulation, candidate: Candidate, indent: str) -> Ite
             yield separator + _object(members, indent + "  ")
             separator = f",\n{indent}  "
     yield f"\n{indent}]" if candidate.repositories else "]"
-    yield _entry("shared", _dumps(_shared(candidate, parts, priced=priced)), indent)
-    yield _entry("totals", _dumps(_totals(simulation, candidate, parts, priced=priced)), indent)
-    yield _entry("rules", _list((_dumps(_rule(rule)) for rule in candidate.rules), indent), indent)
-    yield _entry("archiving", _list((_dumps(_archiving(one)) for one in candidate.archiving), indent), indent)
+    yield _entry("shared", _dumps(shared_object(candidate, parts, priced=priced)), indent)
+    yield _entry("totals", _dumps(totals_object(simulation, candidate, parts, priced=priced)), indent)
+    yield _entry("rules", _list((_dumps(rule_object(rule)) for rule in candidate.rules), indent), indent)
+    yield _entry(
+        "archiving", _list((_dumps(archiving_object(one)) for one in candidate.archiving), indent), indent
+    )
 
 
 def _batches(candidate: Candidate) -> Iterator[tuple[int, int]]:
@@ -247,7 +236,7 @@ def _images(images: _Images, row: RepositoryEffect, indent: str) -> dict[str, st
         "status": '"COMPLETE"',
         "lifecyclePolicyText": _dumps(row.policy_text),
         "previewResults": _list(images.acted_on(row.claimed), indent),
-        "summary": _dumps(_summary(row.effect)),
+        "summary": _dumps(summary_object(row.effect)),
         "blocked": _list(images.blocked(row.blocked), indent),
         "followers": _list(images.followers(row.followers), indent),
         "warnings": _list(
@@ -266,255 +255,29 @@ def _images(images: _Images, row: RepositoryEffect, indent: str) -> dict[str, st
 def _figures(
     simulation: Simulation,
     row: RepositoryEffect,
-    amounts: _Amounts,
-    low: _MoneyScope,
+    amounts: Amounts,
+    low: MoneyScope,
     indent: str,
 ) -> dict[str, str]:
-    cost = None if row.region is None else _cost(simulation, row.effect, amounts, low)
+    cost = None if row.region is None else cost_object(simulation, row.effect, amounts, low)
     return {
-        "counts": _dumps(_counts(row.effect)),
-        "bytes": _dumps(_bytes(simulation, row.effect)),
+        "counts": _dumps(counts_object(row.effect)),
+        "bytes": _dumps(bytes_object(simulation, row.effect)),
         "cost": _dumps(cost),
-        "replicas": _list((_dumps(_replica(one)) for one in row.replicas), indent),
+        "replicas": _list((_dumps(replica_object(one)) for one in row.replicas), indent),
     }
 
 
-def _row_against(simulation: Simulation, row: RepositoryEffect, low: _MoneyScope) -> _Object | None:
+def _row_against(simulation: Simulation, row: RepositoryEffect, low: MoneyScope) -> JsonObject | None:
     if row.live is None:
         return None
-    return _against(simulation, row.live, row.effect, low, priced=row.region is not None)
+    return against_object(simulation, row.live, row.effect, low, priced=row.region is not None)
 
 
-def _replica(replica: Replica) -> _Object:
-    return {
-        "registryId": replica.account,
-        "region": replica.region,
-        "hasLifecyclePolicy": replica.has_policy,
-        "expiringImageTotalCount": replica.expired,
-        "transitioningImageTotalCount": replica.transitioned,
-    }
-
-
-def _summary(effect: Effect) -> _Object:
-    summary: _Object = {"expiringImageTotalCount": effect.expired}
-    if effect.transitioned:
-        # ECR leaves it out where nothing transitions.
-        summary["transitioningImageTotalCounts"] = [
-            {"targetStorageClass": "ARCHIVE", "imageTotalCount": effect.transitioned}
-        ]
-    return summary
-
-
-def _counts(effect: Effect) -> _Object:
-    counted = known_of(effect).counted
-    return {
-        "artifacts": _unless_unknown(effect.artifacts, counted),
-        "leaving": effect.leaving,
-        "archived": effect.archiving,
-        "kept": _unless_unknown(effect.kept, counted),
-        "followers": effect.expired_followers + effect.transitioned_followers,
-        "blocked": effect.blocked,
-        "deferred": effect.deferred,
-        "nearLimit": effect.near_limit,
-        "inUse": effect.in_use,
-        "protected": effect.protected,
-        "leavingOfUnknownSize": effect.unknown_size,
-    }
-
-
-def _bytes(simulation: Simulation, effect: Effect) -> _Object:
-    scope, known = main_scope(simulation), known_of(effect)
-    parts: dict[str, tuple[ScopedBytes, Missing]] = {
-        "physical": (effect.physical_bytes, known.stored),
-        "freed": (effect.freed_bytes, known.freed),
-        "archived": (effect.archived_bytes, known.archived),
-    }
-
-    def at(scope: Scope) -> _Object:
-        return {
-            name: _unless_unknown(bytes_at(both, scope), missing) for name, (both, missing) in parts.items()
-        }
-
-    shown = {
-        "scope": scope,
-        "logical": _unless_unknown(effect.logical_bytes, known.stored),
-        **at(scope),
-        "expiredLogical": _unless_unknown(effect.expired_logical_bytes, known.freed),
-        "repository": at("repository"),
-        "registry": at("registry"),
-    }
-    reasons = sorted({*known.stored.reasons, *known.freed.reasons, *known.archived.reasons})
-    return {**shown, **({"leaves_out": reasons} if reasons else {})}
-
-
-def _unless_unknown(number: int, missing: Missing) -> int | None:
-    return None if missing.nothing_known else number
-
-
-def _cost(simulation: Simulation, effect: Effect, amounts: _Amounts, low: _MoneyScope) -> _Object:
-    def both(money: ScopedMoney, name: str) -> _Object:
-        return {
-            "repository": _money(money.repository, amounts[f"{name}_repository"], "repository"),
-            "registry": _money(money.registry, amounts[f"{name}_registry"], "registry"),
-        }
-
-    return {
-        "before": both(effect.cost, "cost"),
-        "saving": {
-            **both(effect.saving, "saving"),
-            "low": _money(effect.saving_low, amounts["low"], low),
-            "high": _money(effect.saving_high, amounts["high"], main_scope(simulation)),
-        },
-        "expirySaving": both(effect.expiry_saving, "expiry"),
-        "naiveSaving": _money(effect.naive_saving, amounts["naive"], "logical"),
-    }
-
-
-def _against(
-    simulation: Simulation,
-    live: Effect,
-    effect: Effect,
-    low: _MoneyScope,
-    *,
-    priced: bool,
-) -> _Object:
-    """What the policies in force would do, and how much more the candidate does."""
-    known, known_live = known_of(effect), known_of(live)
-
-    def more(one: ScopedBytes, other: ScopedBytes, unknown: Sequence[Missing]) -> _Object | None:
-        if any(missing.nothing_known for missing in unknown):
-            return None
-        return {
-            "repository": one.repository - other.repository,
-            "registry": one.registry - other.registry,
-        }
-
-    saving = {
-        "repository": _exact(less(effect.saving.repository, live.saving.repository), "repository"),
-        "registry": _exact(less(effect.saving.registry, live.saving.registry), "registry"),
-        "low": _exact(less(effect.saving_low, live.saving_low), low),
-        "high": _exact(less(effect.saving_high, live.saving_high), main_scope(simulation)),
-    }
-    amounts = {name: rounded(pick(live), EXACT_DECIMALS) for name, pick in _COLUMNS.items()}
-    return {
-        "policy": "live",
-        "summary": _summary(live),
-        "counts": _counts(live),
-        "bytes": _bytes(simulation, live),
-        "cost": _cost(simulation, live, amounts, low) if priced else None,
-        "change": {
-            "leaving": effect.leaving - live.leaving,
-            "archived": effect.archiving - live.archiving,
-            "inUse": effect.in_use - live.in_use,
-            "freedBytes": more(effect.freed_bytes, live.freed_bytes, (known.freed, known_live.freed)),
-            "archivedBytes": more(
-                effect.archived_bytes, live.archived_bytes, (known.archived, known_live.archived)
-            ),
-            "saving": saving if priced else None,
-        },
-    }
-
-
-def _totals(
-    simulation: Simulation,
-    candidate: Candidate,
-    parts: Mapping[str, Split],
-    *,
-    priced: bool,
-) -> _Object:
-    effect, low = candidate.totals, low_scope_of_all(simulation, candidate)
-    amounts = {name: part.total for name, part in parts.items()}
-    totals: _Object = {
-        "repositories": len(candidate.repositories),
-        "summary": _summary(effect),
-        "counts": _counts(effect),
-        "bytes": _bytes(simulation, effect),
-        "cost": _cost(simulation, effect, amounts, low) if priced else None,
-    }
-    if candidate.live_totals is not None:
-        live = candidate.live_totals
-        against = _against(simulation, live, effect, low, priced=priced)
-        # What their policies do is in no figure of "against".
-        unknown = sum(row.live is None for row in candidate.repositories)
-        totals["against"] = {**against, "repositoriesOfUnknownPolicy": unknown}
-    return totals
-
-
-def _shared(candidate: Candidate, parts: Mapping[str, Split], *, priced: bool) -> _Object:
-    """What several repositories hold together: completes their figures at registry scope."""
-    rows, totals = [row.effect for row in candidate.repositories], candidate.totals
-
-    def rest(pick: Callable[[Effect], ScopedBytes]) -> _Object:
-        return {"registry": pick(totals).registry - sum(pick(row).registry for row in rows)}
-
-    return {
-        "bytes": {
-            "physical": rest(lambda effect: effect.physical_bytes),
-            "freed": rest(lambda effect: effect.freed_bytes),
-            "archived": rest(lambda effect: effect.archived_bytes),
-        },
-        "cost": {
-            name: {"registry": _money(parts[of].shared_exact, parts[of].shared, "registry")}
-            for name, of in (
-                ("before", "cost_registry"),
-                ("saving", "saving_registry"),
-                ("expirySaving", "expiry_registry"),
-            )
-        }
-        if priced
-        else None,
-    }
-
-
-def _rule(rule: RuleEffect) -> _Object:
-    def both(money: ScopedMoney) -> _Object:
-        return {
-            "repository": _exact(money.repository, "repository"),
-            "registry": _exact(money.registry, "registry"),
-        }
-
-    return {
-        "rulePriority": rule.priority,
-        "description": rule.description,
-        "expiringImageTotalCount": rule.expired,
-        "transitioningImageTotalCount": rule.transitioned,
-        "marginalFreed": asdict(rule.marginal_freed_bytes),
-        "aloneFreed": asdict(rule.alone_freed_bytes),
-        "marginalSaving": both(rule.marginal_saving),
-        "aloneSaving": both(rule.alone_saving),
-    }
-
-
-def _archiving(one: Archiving) -> _Object:
-    return {
-        "region": one.region,
-        "archivedBytes": one.archived_bytes,
-        "saves": one.saves,
-        "saving": _exact(one.saving, "repository"),
-        "minimumDays": one.minimum_days,
-        "minimumCost": _exact(one.minimum_cost, "repository"),
-        "retrievalCost": _exact(one.retrieval_cost, "repository"),
-    }
-
-
-def _snapshot(simulation: Simulation) -> _Object | None:
+def _snapshot(simulation: Simulation) -> JsonObject | None:
     if simulation.taken_from is None or simulation.taken_to is None:
         return None
     return {"taken_from": iso(simulation.taken_from), "taken_to": iso(simulation.taken_to)}
-
-
-def _exact(money: Money, scope: _MoneyScope) -> _Object:
-    return _money(money, rounded(money, EXACT_DECIMALS), scope)
-
-
-def _money(money: Money, amount: Decimal | None, scope: _MoneyScope) -> _Object:
-    shown: _Object = {
-        "amount": None if amount is None else amount_text(amount),
-        "currency": money.currency,
-        "period": money.period,
-        "scope": scope,
-    }
-    return {**shown, **({"leaves_out": list(money.leaves_out)} if money.leaves_out else {})}
 
 
 def _entry(key: str, text: str, indent: str) -> str:

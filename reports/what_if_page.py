@@ -7,36 +7,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-import numpy as np
 from markupsafe import Markup
 
 from analyzer.model.frames import Int64
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
 from analyzer.model.units import Money, Scope
-from analyzer.model.verdicts import Outcome
 from reports.cards import Card, is_known
 from reports.cells import (
-    DASH,
     MOST_ROWS,
-    Cell,
-    Column,
-    Filled,
-    Row,
     Table,
-    count_cell,
-    count_column,
-    filled_table,
-    gb_column,
-    money_cell,
-    money_column,
-    text_column,
 )
 from reports.charts import Bar, Chart, bar_chart
 from reports.facts import bytes_at, money_at
-from reports.figures import UNKNOWN, counted, exact_size, gb_decimals, listed, moment, moments, size, span
-from reports.missing import WHOLE
-from reports.rounding import CENT_DECIMALS, amount_text, apportion_gb, rounded
+from reports.figures import UNKNOWN, counted, exact_size, listed, moment, moments, size, span
+from reports.rounding import amount_text, rounded
 from reports.what_if_figures import (
     NAIVE,
     Line,
@@ -44,9 +29,19 @@ from reports.what_if_figures import (
     known_of,
     main_scope,
     shown_scopes,
-    split,
 )
-from reports.what_if_images import Names, moments_of, tags_of
+from reports.what_if_images import Names, tags_of
+from reports.what_if_tables import (
+    MOST_IMAGES,
+    ImageList,
+    comparison_table,
+    fates,
+    image_list,
+    in_several_places,
+    repository_table,
+    rule_table,
+    tags_text,
+)
 from reports.what_if_words import (
     archiving_note,
     grouped_warnings,
@@ -57,11 +52,9 @@ from reports.what_if_words import (
 )
 
 _MOST_BARS: Final = 12
-#: Images that are named in a warning, repositories whose images are listed, and images of each.
+#: Images that are named in a warning, and repositories whose images are listed.
 _NAMED: Final = 20
 _LISTED: Final = 10
-_IMAGES: Final = 20
-_TAGS: Final = 4
 _NOTES: Final = 10
 
 _SENTENCES: Final = {
@@ -79,14 +72,6 @@ class Alarm:
     heading: str
     images: tuple[str, ...]
     more: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageList:
-    """The images of one repository that leave or are archived, to be unfolded."""
-
-    heading: str
-    table: Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +129,7 @@ def what_if_section(simulation: Simulation) -> WhatIfSection:
         candidates=tuple(
             _part(simulation, candidate, f"what-if-{n}") for n, candidate in enumerate(shown, start=1)
         ),
-        compared=_compared(simulation, shown, "what-if-candidates") if len(shown) > 1 else None,
+        compared=comparison_table(simulation, shown, "what-if-candidates") if len(shown) > 1 else None,
         missing_in_use=missing[:_NAMED],
         missing_more=f"and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else "",
         notes=tuple(notes),
@@ -156,10 +141,10 @@ def _part(simulation: Simulation, candidate: Candidate, name: str) -> CandidateP
     happening = [row for row in candidate.repositories if row.effect.leaving or row.effect.archiving]
     listed_rows = happening[:_LISTED]
     images_note = ""
-    if len(happening) > _LISTED or any(_affected(row) > _IMAGES for row in listed_rows):
+    if len(happening) > _LISTED or any(_affected(row) > MOST_IMAGES for row in listed_rows):
         images_note = (
-            f"Of the {_LISTED} repositories where most happens, the first {_IMAGES} images each; all are in"
-            " the answer of demurrage what-if with --format json, or csv and --rows image."
+            f"Of the {_LISTED} repositories where most happens, the first {MOST_IMAGES} images each; all are"
+            " in the answer of demurrage what-if with --format json, or csv and --rows image."
         )
     live = candidate.live_totals is not None and len(simulation.candidates) == 1
     return CandidatePart(
@@ -169,16 +154,16 @@ def _part(simulation: Simulation, candidate: Candidate, name: str) -> CandidateP
         saved=_saved(candidate.totals),
         naive=_naive(simulation, candidate.totals),
         chart=_chart(simulation, candidate, name),
-        repositories=_repositories(simulation, candidate, f"{name}-repositories")
+        repositories=repository_table(simulation, candidate, f"{name}-repositories")
         if happening or any(row.live is not None for row in candidate.repositories)
         else None,
         footnote=_footnote(lines),
         note=_note(simulation, candidate),
-        compared=_compared(simulation, [candidate], f"{name}-compared") if live else None,
-        rules=_rules(simulation, candidate, f"{name}-rules"),
+        compared=comparison_table(simulation, [candidate], f"{name}-compared") if live else None,
+        rules=rule_table(simulation, candidate, f"{name}-rules"),
         notes=tuple(_notes(candidate)),
         images=tuple(
-            _image_list(simulation, candidate, row, f"{name}-images-{n}")
+            image_list(simulation, candidate, row, f"{name}-images-{n}")
             for n, row in enumerate(listed_rows, start=1)
         ),
         images_note=images_note,
@@ -207,30 +192,15 @@ def _alarms(simulation: Simulation, candidate: Candidate) -> Iterator[Alarm]:
             for digest, tags, fate in zip(
                 Names(simulation, taken)(taken),
                 tags_of(simulation.facts, taken),
-                _fates(candidate, taken),
+                fates(candidate, taken),
                 strict=True,
             ):
-                images.append(f"{place_of(row)}@{digest} ({_tags_text(tags)}) would be {fate}")
+                images.append(f"{place_of(row)}@{digest} ({tags_text(tags)}) would be {fate}")
         yield Alarm(
             heading=f"{counted(number, 'image')} that {'is' if number == 1 else 'are'} {what} would be taken",
             images=tuple(images),
             more=f"and {number - len(images):,} more" if number > len(images) else "",
         )
-
-
-def _fates(candidate: Candidate, positions: Int64) -> list[str]:
-    verdicts = candidate.verdicts
-    return [
-        ("archived" if outcome == Outcome.TRANSITIONED else "deleted")
-        + (f" by rule {rule}" if rule else " with its subject")
-        for outcome, rule in zip(
-            verdicts.outcome[positions].tolist(), verdicts.rule[positions].tolist(), strict=True
-        )
-    ]
-
-
-def _tags_text(tags: Sequence[str]) -> str:
-    return listed(list(tags), limit=_TAGS) or "untagged"
 
 
 # Totals.
@@ -300,7 +270,7 @@ def _naive(simulation: Simulation, effect: Effect) -> str:
 
 def _chart(simulation: Simulation, candidate: Candidate, name: str) -> Chart | None:
     scope = main_scope(simulation)
-    several = _several(candidate)
+    several = in_several_places(candidate)
     found = [
         (row, bytes_at(row.effect.freed_bytes, scope), bytes_at(row.effect.archived_bytes, scope))
         for row in candidate.repositories
@@ -332,10 +302,6 @@ def _is_short(effect: Effect) -> bool:
     return bool(known.freed.reasons or known.archived.reasons)
 
 
-def _several(candidate: Candidate) -> bool:
-    return len({(row.account, row.region) for row in candidate.repositories}) > 1
-
-
 def _footnote(lines: Sequence[Line]) -> str:
     reasons = {
         reason
@@ -363,271 +329,6 @@ def _note(simulation: Simulation, candidate: Candidate) -> str:
         of = counted(unknown, "repository", "repositories")
         said.append(f"The policy in force in {of} is not known.")
     return " ".join(said)
-
-
-# Tables.
-
-
-def _repositories(simulation: Simulation, candidate: Candidate, name: str) -> Table:
-    rows, totals, scopes = candidate.repositories, candidate.totals, shown_scopes(simulation)
-    several = _several(candidate)
-    with_shared = "registry" in scopes
-
-    def counts(label: str, pick: Callable[[Effect], int], hint: str, *, alarm: bool = False) -> Filled:
-        values = [pick(row.effect) for row in rows]
-        if not alarm:
-            column = Column(label=label, hint=hint)
-            return count_column(column, values, pick(totals), [WHOLE] * len(rows), WHOLE)
-        cells = [_alarm_cell(value) for value in values]
-        rest, of_all = _alarm_cell(sum(values[MOST_ROWS:])), _alarm_cell(pick(totals))
-        return text_column(Column(label=label, hint=hint), cells, other=rest, shared=DASH, total=of_all)
-
-    filled = [
-        text_column(
-            Column(label="Repository", numeric=False),
-            [_repository_cell(row, several=several) for row in rows],
-            other=Cell(text=f"Other ({counted(len(rows) - MOST_ROWS, 'repository', 'repositories')})"),
-            shared=Cell(text="Shared", notes=("layers that several repositories of a registry hold",)),
-            total=Cell(text="Total"),
-        ),
-        counts("Leave", lambda effect: effect.leaving, "Deleted by a rule, or with their subject"),
-        counts("Archived", lambda effect: effect.archiving, "Moved to the archive storage class"),
-        counts("Held", lambda effect: effect.blocked, "A rule claims them; an index that stays keeps them"),
-        counts("In use", lambda effect: effect.in_use, "In use, and would be taken", alarm=True),
-        counts("Protected", lambda effect: effect.protected, "Protected, and would be taken", alarm=True),
-        *(_freed(candidate, scope) for scope in scopes),
-        *(_saving(candidate, scope) for scope in scopes),
-    ]
-    live = candidate.live_totals is not None
-    if live:
-        filled.append(
-            text_column(
-                Column(label="Change", hint="How many more leave than under the policy in force"),
-                [_change_cell([row]) for row in rows],
-                other=_change_cell(rows[MOST_ROWS:]),
-                shared=DASH,
-                total=_change_cell(rows),
-            )
-        )
-    currency = totals.saving.repository.currency
-    return filled_table(
-        name,
-        "Repositories, those that save most first",
-        filled,
-        with_shared=with_shared,
-        groups=(
-            ("", 1),
-            ("Artifacts", 5),
-            ("Freed, GB", len(scopes)),
-            (f"Saved, {currency} a month", len(scopes)),
-            *((("", 1),) if live else ()),
-        ),
-    )
-
-
-def _repository_cell(row: RepositoryEffect, *, several: bool) -> Cell:
-    notes = [part for part in (row.account, row.region) if part] if several else []
-    if row.policy_text is None:
-        notes.append("no policy")
-    return Cell(text=row.repository or "repository", notes=tuple(notes))
-
-
-def _alarm_cell(number: int) -> Cell:
-    return Cell(text=f"{number:,}", value=str(number), tone="warn" if number else "muted")
-
-
-def _change_cell(rows: Sequence[RepositoryEffect]) -> Cell:
-    known = [(row.effect, row.live) for row in rows if row.live is not None]
-    if not known:
-        return Cell(text=UNKNOWN, tone="muted", hint="the policy in force is not known")
-    more = sum(effect.leaving - live.leaving for effect, live in known)
-    missing = len(rows) - len(known)
-    of = counted(missing, "repository", "repositories")
-    return Cell(
-        text=f"{more:+,}" if more else "0",
-        value=str(more),
-        hint=f"leaves out: {of} whose policy in force is not known" if missing else "",
-        incomplete=bool(missing),
-    )
-
-
-def _freed(candidate: Candidate, scope: Scope) -> Filled:
-    values = [bytes_at(row.effect.freed_bytes, scope) for row in candidate.repositories]
-    total = bytes_at(candidate.totals.freed_bytes, scope)
-    shared = total - sum(values)
-    decimals = gb_decimals(total)
-    *shown, shared_shown = apportion_gb([*values, shared], total, decimals)
-    return gb_column(
-        _scope_column(scope),
-        values,
-        shown,
-        (shared, shared_shown),
-        total,
-        decimals,
-        [known_of(row.effect).freed for row in candidate.repositories],
-        known_of(candidate.totals).freed,
-    )
-
-
-def _saving(candidate: Candidate, scope: Scope) -> Filled:
-    part = split(candidate, lambda effect: money_at(effect.saving, scope), CENT_DECIMALS)
-    # Adding nothing to the rows is no row of its own.
-    shared = None if scope == "repository" and not part.shared else (part.shared_exact, part.shared)
-    return money_column(
-        _scope_column(scope),
-        [money_at(row.effect.saving, scope) for row in candidate.repositories],
-        part.rows,
-        shared,
-        money_at(candidate.totals.saving, scope),
-    )
-
-
-def _scope_column(scope: Scope) -> Column:
-    bound = "the lower bound" if scope == "registry" else "the upper bound"
-    return Column(label=f"{scope.capitalize()} scope", hint=f"Each layer once per {scope}: {bound}")
-
-
-def _compared(simulation: Simulation, shown: Sequence[Candidate], name: str) -> Table:
-    """A row for each candidate, that of the policies in force before them."""
-    scope = main_scope(simulation)
-    live = shown[0].live_totals
-    entries: list[tuple[str, Effect]] = [] if live is None else [("In force", live)]
-    entries += [(candidate.name, candidate.totals) for candidate in shown]
-    rows = []
-    for label, effect in entries:
-        missing = known_of(effect).freed
-        numbers = (effect.leaving, effect.archiving, effect.kept, effect.blocked)
-        freed = bytes_at(effect.freed_bytes, scope)
-        rows.append(
-            Row(
-                cells=(
-                    Cell(text=label),
-                    *map(count_cell, numbers),
-                    _alarm_cell(effect.in_use),
-                    _alarm_cell(effect.protected),
-                    Cell(
-                        text=UNKNOWN if missing.nothing_known else size(freed),
-                        value=str(freed),
-                        hint=exact_size(freed),
-                        incomplete=bool(missing.reasons) and not missing.nothing_known,
-                    ),
-                    *(
-                        money_cell(money, rounded(money, CENT_DECIMALS))
-                        for money in (effect.saving_low, effect.saving_high, effect.naive_saving)
-                    ),
-                )
-            )
-        )
-    return Table(
-        name=name,
-        caption="Policies side by side",
-        columns=(
-            Column(label="Policy", numeric=False),
-            Column(label="Leave"),
-            Column(label="Archived"),
-            Column(label="Kept"),
-            Column(label="Held", hint="A rule claims them; an index that stays keeps them"),
-            Column(label="In use", hint="In use, and would be taken"),
-            Column(label="Protected", hint="Protected, and would be taken"),
-            Column(label="Freed", hint=f"At {scope} scope"),
-            Column(label="Low end", hint="What can be promised"),
-            Column(label="High end"),
-            Column(label="Naive", muted=True, hint=f"What {NAIVE} would say is saved"),
-        ),
-        rows=tuple(rows),
-        groups=(("", 1), ("Artifacts", 6), ("", 1), (f"Saved, {_currency(shown)} a month", 3)),
-    )
-
-
-def _currency(shown: Sequence[Candidate]) -> str:
-    return shown[0].totals.saving.repository.currency
-
-
-def _rules(simulation: Simulation, candidate: Candidate, name: str) -> Table | None:
-    if not candidate.rules:
-        return None
-    scope = main_scope(simulation)
-
-    def bytes_cell(both: ScopedBytes) -> Cell:
-        number = bytes_at(both, scope)
-        text = f"-{size(-number)}" if number < 0 else size(number)
-        return Cell(text=text, value=str(number), hint=f"{number:,} bytes")
-
-    def dollars_cell(both: ScopedMoney) -> Cell:
-        money = money_at(both, scope)
-        return money_cell(money, rounded(money, CENT_DECIMALS))
-
-    return Table(
-        name=name,
-        caption="What each rule brings; these figures do not add up",
-        columns=(
-            Column(label="Rule", numeric=False),
-            Column(label="Description", numeric=False),
-            Column(label="Leave"),
-            Column(label="Archived"),
-            Column(label="Freed", hint="Less than nothing where the rule shields images from later ones"),
-            Column(label="Saved a month"),
-            Column(label="Freed"),
-            Column(label="Saved a month"),
-        ),
-        rows=tuple(
-            Row(
-                cells=(
-                    Cell(text=str(rule.priority), value=str(rule.priority)),
-                    Cell(text=rule.description or ""),
-                    count_cell(rule.expired),
-                    count_cell(rule.transitioned),
-                    bytes_cell(rule.marginal_freed_bytes),
-                    dollars_cell(rule.marginal_saving),
-                    bytes_cell(rule.alone_freed_bytes),
-                    dollars_cell(rule.alone_saving),
-                )
-            )
-            for rule in candidate.rules
-        ),
-        groups=(("", 4), ("By this rule, with the others there", 2), ("If it were the only rule", 2)),
-    )
-
-
-def _image_list(simulation: Simulation, candidate: Candidate, row: RepositoryEffect, name: str) -> ImageList:
-    positions = np.concatenate([row.claimed, row.followers])[:_IMAGES]
-    effect = row.effect
-    numbers = [f"{effect.leaving:,} leave"] if effect.leaving else []
-    numbers += [f"{effect.archiving:,} archived"] if effect.archiving else []
-    rows = [
-        Row(
-            cells=(
-                Cell(text=digest),
-                Cell(text=_tags_text(tags), tone="" if tags else "muted"),
-                Cell(text=pushed or UNKNOWN, tone="" if pushed else "muted"),
-                Cell(text=fate),
-            )
-        )
-        for digest, tags, pushed, fate in zip(
-            Names(simulation, positions)(positions),
-            tags_of(simulation.facts, positions),
-            moments_of(simulation.frames.artifacts.pushed_at_ms[positions]),
-            _fates(candidate, positions),
-            strict=True,
-        )
-    ]
-    of = len(row.claimed) + len(row.followers)
-    place = place_of(row) if _several(candidate) else row.repository or "repository"
-    first = f"the first {len(rows)} of {of:,} images" if of > len(rows) else counted(of, "image")
-    return ImageList(
-        heading=f"{place}: {', '.join(numbers)}",
-        table=Table(
-            name=name,
-            caption=f"Oldest first, {first}",
-            columns=(
-                Column(label="Digest", numeric=False),
-                Column(label="Tags", numeric=False),
-                Column(label="Pushed", numeric=False),
-                Column(label="Fate", numeric=False),
-            ),
-            rows=tuple(rows),
-        ),
-    )
 
 
 def _notes(candidate: Candidate) -> Iterator[str]:

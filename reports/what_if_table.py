@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from textwrap import wrap
 from typing import Final
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from analyzer.model.frames import Int64
@@ -34,6 +29,19 @@ from reports.what_if_figures import (
     split,
 )
 from reports.what_if_images import Names, tags_of
+from reports.what_if_terminal import (
+    WIDTH,
+    byte_unit,
+    cents_figure,
+    dollars,
+    marked,
+    plain_table,
+    rendered,
+    signed_size,
+    size_figure,
+    wrapped,
+    wrapped_lines,
+)
 from reports.what_if_words import (
     archiving_note,
     grouped_warnings,
@@ -42,8 +50,6 @@ from reports.what_if_words import (
     saved_text,
 )
 
-#: Columns of a terminal that is not made wider; what is piped gets the same.
-_WIDTH: Final = 100
 #: Repositories that are named; the rest is summed.
 _ROWS: Final = 15
 #: Images in use, protected or missing that are named.
@@ -76,17 +82,17 @@ def what_if_text(simulation: Simulation) -> str:
         parts += _side_by_side(simulation, shown)
     for candidate in shown:
         if several:
-            parts.append(f"== {shortened(visible(candidate.name), _WIDTH - 6)} ==\n")
+            parts.append(f"== {shortened(visible(candidate.name), WIDTH - 6)} ==\n")
         else:
             parts += [_totals(simulation, candidate), *_compared(simulation, candidate)]
         limit = _FEWER_ROWS if several else _ROWS
         parts += [
             _repositories(simulation, candidate, limit),
             _rules(simulation, candidate),
-            _lines(map(archiving_note, candidate.archiving if candidate.totals.archiving else ())),
+            wrapped_lines(map(archiving_note, candidate.archiving if candidate.totals.archiving else ())),
             _warnings(candidate),
         ]
-    parts.append(_lines(simulation.warnings))
+    parts.append(wrapped_lines(simulation.warnings))
     return "\n".join(part for part in parts if part)
 
 
@@ -97,7 +103,7 @@ def _heading(simulation: Simulation) -> str:
     if len(simulation.candidates) == 1:
         under = f" under {shortened(visible(simulation.candidates[0].name), 200)}"
     taken = f", from snapshots of {iso(simulation.taken_to)}" if simulation.taken_to else ""
-    return _wrapped(f"{repositories}{under} at {iso(simulation.at)}{taken}") + "\n"
+    return wrapped(f"{repositories}{under} at {iso(simulation.at)}{taken}") + "\n"
 
 
 # What would break.
@@ -122,7 +128,7 @@ def _alarms(simulation: Simulation, candidate: Candidate, *, several: bool) -> I
             left -= len(pick(row)[:left])
         if number > _IMAGES:
             lines.append(f"   and {number - _IMAGES:,} more: see --format csv --rows image, or json")
-        yield _lines(lines)
+        yield wrapped_lines(lines)
 
 
 def _taken(
@@ -153,7 +159,7 @@ def _missing_in_use(simulation: Simulation) -> str:
     lines += [f"   {shortened(name, 300)}" for name in missing[:_NOTES]]
     if len(missing) > _NOTES:
         lines.append(f"   and {len(missing) - _NOTES:,} more")
-    return _lines(lines)
+    return wrapped_lines(lines)
 
 
 # Totals.
@@ -172,11 +178,11 @@ def _totals(simulation: Simulation, candidate: Candidate) -> str:
             else (f"BYTES\n{scope} scope", f"USD/MONTH\n{scope} scope")
         )
     ]
-    table = _table("", "ARTIFACTS", *heads, right=len(heads) + 1)
+    table = plain_table("", "ARTIFACTS", *heads, right=len(heads) + 1)
     columns = [column for scope in scopes for column in (_sizes(lines, scope), _amounts(lines, scope))]
     for n, line in enumerate(lines):
         table.add_row(
-            line.label, _marked(f"{line.artifacts:,}", line.uncounted), *(column[n] for column in columns)
+            line.label, marked(f"{line.artifacts:,}", line.uncounted), *(column[n] for column in columns)
         )
     notes = [f"Saved: {saved_text(effect)}", *_naive(simulation, effect)]
     if effect.archiving:
@@ -187,7 +193,7 @@ def _totals(simulation: Simulation, candidate: Candidate) -> str:
         notes.append(f"Each layer is counted once per {main_scope(simulation)}.")
     reasons = sorted({reason for line in lines for reason in _reasons(line)})
     notes += [f"* not included: {reason}" for reason in reasons]
-    return _rendered(table) + "\n" + _lines(notes)
+    return rendered(table) + "\n" + wrapped_lines(notes)
 
 
 def _different_scopes(lines: Sequence[Line], scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
@@ -203,11 +209,11 @@ def _different_scopes(lines: Sequence[Line], scopes: tuple[Scope, ...]) -> tuple
 def _sizes(lines: Sequence[Line], scope: Scope) -> list[str]:
     """Bytes of the lines in one unit; those after the first add up to it."""
     total, *parts = [bytes_at(line.size, scope) for line in lines]
-    unit, name = _unit(total)
+    unit, name = byte_unit(total)
     shown = [Decimal(n or 0).scaleb(-2) for n in apportion(parts, total, Fraction(unit, 100))]
     figures = [sum(shown, Decimal(0)), *shown]
     return [
-        _marked(_figure(figure, exact, f" {name}"), line.missing)
+        marked(size_figure(figure, exact, f" {name}"), line.missing)
         for figure, exact, line in zip(figures, [total, *parts], lines, strict=True)
     ]
 
@@ -216,10 +222,10 @@ def _amounts(lines: Sequence[Line], scope: Scope) -> list[str]:
     """Money of the lines in cents; those after the first add up to it."""
     total, *parts = [money_at(line.money, scope) for line in lines]
     if any(money.amount is None for money in (total, *parts)):
-        return [_dollars(money) for money in (total, *parts)]
+        return [dollars(money) for money in (total, *parts)]
     shown = apportion_money(parts, total, CENT_DECIMALS)
     figures = [sum((cents for cents in shown if cents is not None), Decimal(0)), *shown]
-    return [_cents(cents, money) for cents, money in zip(figures, (total, *parts), strict=True)]
+    return [cents_figure(cents, money) for cents, money in zip(figures, (total, *parts), strict=True)]
 
 
 def _naive(simulation: Simulation, effect: Effect) -> Iterator[str]:
@@ -229,7 +235,7 @@ def _naive(simulation: Simulation, effect: Effect) -> Iterator[str]:
     if not claimed or missing.nothing_known:
         return
     money = effect.naive_saving
-    amount = "" if money.amount is None else f" and {_dollars(money).strip()} per month"
+    amount = "" if money.amount is None else f" and {dollars(money).strip()} per month"
     times = f", {claimed / freed:,.1f} times as much" if freed and not missing.reasons else ""
     yield f"Naive: {NAIVE} would say {size(claimed)}{amount} leave{times}."
 
@@ -263,7 +269,7 @@ def _side_by_side(simulation: Simulation, shown: Sequence[Candidate]) -> Iterato
     reasons: set[str] = set()
     for first in range(0, len(columns), _ABREAST):
         of_block = [*before, *columns[first : first + _ABREAST]]
-        table = _table("", *(shortened(visible(name), 60) for name, _ in of_block), right=len(of_block))
+        table = plain_table("", *(shortened(visible(name), 60) for name, _ in of_block), right=len(of_block))
         for column in table.columns[1:]:
             column.no_wrap = False
             column.max_width = 18
@@ -275,18 +281,18 @@ def _side_by_side(simulation: Simulation, shown: Sequence[Candidate]) -> Iterato
         table.add_section()
         table.add_row(
             "FREED",
-            *(_marked(size(bytes_at(one.freed_bytes, scope)), known_of(one).freed) for one in effects),
+            *(marked(size(bytes_at(one.freed_bytes, scope)), known_of(one).freed) for one in effects),
         )
         ranges = any(effect.saving_low.amount != effect.saving_high.amount for effect in effects)
         low = "SAVED/MONTH, LOW END" if ranges else "SAVED/MONTH"
-        table.add_row(low, *(_dollars(effect.saving_low) for effect in effects))
+        table.add_row(low, *(dollars(effect.saving_low) for effect in effects))
         if ranges:
-            table.add_row("SAVED/MONTH, HIGH END", *(_dollars(effect.saving_high) for effect in effects))
-        table.add_row("NAIVE", *(_dollars(effect.naive_saving) for effect in effects))
+            table.add_row("SAVED/MONTH, HIGH END", *(dollars(effect.saving_high) for effect in effects))
+        table.add_row("NAIVE", *(dollars(effect.naive_saving) for effect in effects))
         for effect in effects:
             reasons |= {*effect.saving_low.leaves_out, *effect.naive_saving.leaves_out}
-        yield _rendered(table)
-    yield _lines(
+        yield rendered(table)
+    yield wrapped_lines(
         [
             f"FREED is at {scope} scope; NAIVE is what {NAIVE} would say is saved.",
             *(f"* not included: {reason}" for reason in sorted(reasons)),
@@ -313,14 +319,14 @@ def _repositories(simulation: Simulation, candidate: Candidate, limit: int) -> s
     """Where most happens, and the rows that make it add up."""
     rows = candidate.repositories
     if not any(row.effect.leaving or row.effect.archiving for row in rows):
-        return _lines(["No artifact would leave or be archived."])
+        return wrapped_lines(["No artifact would leave or be archived."])
     scope = main_scope(simulation)
     totals = candidate.totals
     missing = [known_of(row.effect).freed for row in rows]
     amounts = split(candidate, lambda effect: money_at(effect.saving, scope), CENT_DECIMALS)
     sizes = [bytes_at(row.effect.freed_bytes, scope) for row in rows]
     freed = bytes_at(totals.freed_bytes, scope)
-    unit, name = _unit(freed)
+    unit, name = byte_unit(freed)
     shared = freed - sum(sizes)
     *gb, shared_gb = [
         Decimal(n or 0).scaleb(-2) for n in apportion([*sizes, shared], freed, Fraction(unit, 100))
@@ -332,7 +338,7 @@ def _repositories(simulation: Simulation, candidate: Candidate, limit: int) -> s
     heads = ["LEAVES", *archive, "FREED", "SAVED/MONTH"]
     heads += [*(["NEEDED"] if with_use else []), *(["CHANGE"] if with_live else [])]
     several = len({(row.account, row.region) for row in rows}) > 1
-    table = _table("REPOSITORY", *heads, right=len(heads))
+    table = plain_table("REPOSITORY", *heads, right=len(heads))
 
     def add(
         label: Text,
@@ -344,8 +350,8 @@ def _repositories(simulation: Simulation, candidate: Candidate, limit: int) -> s
         cells = [
             f"{sum(row.effect.leaving for row in of):,} ",
             *([f"{sum(row.effect.archiving for row in of):,} "] if with_archive else []),
-            _marked(_figure(shown, exact, f" {name}"), unknown),
-            _cents(*saved),
+            marked(size_figure(shown, exact, f" {name}"), unknown),
+            cents_figure(*saved),
         ]
         if with_use:
             # One image can be both.
@@ -391,8 +397,8 @@ def _repositories(simulation: Simulation, candidate: Candidate, limit: int) -> s
             "Shared between repositories",
             "",
             *([""] if with_archive else []),
-            _marked(_figure(shared_gb, shared, f" {name}"), WHOLE),
-            _cents(amounts.shared, amounts.shared_exact),
+            marked(size_figure(shared_gb, shared, f" {name}"), WHOLE),
+            cents_figure(amounts.shared, amounts.shared_exact),
             *blank,
         )
     table.add_section()
@@ -411,7 +417,7 @@ def _repositories(simulation: Simulation, candidate: Candidate, limit: int) -> s
         notes += _without_policy(candidate)
     if len(happening) > limit:
         notes.append("All repositories: see --format csv or json.")
-    return _rendered(table) + (f"\n{_lines(notes)}" if notes else "")
+    return rendered(table) + (f"\n{wrapped_lines(notes)}" if notes else "")
 
 
 def _happens(row: RepositoryEffect) -> bool:
@@ -432,19 +438,19 @@ def _rules(simulation: Simulation, candidate: Candidate) -> str:
     if not candidate.rules:
         return ""
     scope = main_scope(simulation)
-    table = _table("RULE", "LEAVES", "ARCHIVED", "BRINGS", "A MONTH", "ALONE", "A MONTH", right=6)
+    table = plain_table("RULE", "LEAVES", "ARCHIVED", "BRINGS", "A MONTH", "ALONE", "A MONTH", right=6)
     for rule in candidate.rules[:_RULES]:
         description = f" {shortened(visible(rule.description), 60)}" if rule.description else ""
         table.add_row(
             Text(f"{rule.priority}{description}"),
             f"{rule.expired:,} ",
             f"{rule.transitioned:,} ",
-            f"{_signed_size(bytes_at(rule.marginal_freed_bytes, scope))} ",
-            _dollars(money_at(rule.marginal_saving, scope)),
-            f"{_signed_size(bytes_at(rule.alone_freed_bytes, scope))} ",
-            _dollars(money_at(rule.alone_saving, scope)),
+            f"{signed_size(bytes_at(rule.marginal_freed_bytes, scope))} ",
+            dollars(money_at(rule.marginal_saving, scope)),
+            f"{signed_size(bytes_at(rule.alone_freed_bytes, scope))} ",
+            dollars(money_at(rule.alone_saving, scope)),
         )
-    return f"{_rendered(table)}\n{_lines([_ABOUT_RULES])}"
+    return f"{rendered(table)}\n{wrapped_lines([_ABOUT_RULES])}"
 
 
 def _warnings(candidate: Candidate) -> str:
@@ -456,76 +462,4 @@ def _warnings(candidate: Candidate) -> str:
     lines += replicas[:_NOTES]
     if len(replicas) > _NOTES:
         lines.append(f"and {len(replicas) - _NOTES:,} more repositories that have replicas")
-    return _lines(["To know:", *(f"  {line}" for line in lines)]) if lines else ""
-
-
-# Figures and lines.
-
-
-def _unit(total: int) -> tuple[int, str]:
-    """The greatest unit that ``total`` has a whole one of: 1 GB is 2**30 bytes."""
-    for power, name in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "KB")):
-        if total >= 1024**power:
-            # Tens of terabytes are billed, and better told apart, in GB.
-            return (1024**3, "GB") if power == 4 else (1024**power, name)
-    return 1, "bytes"
-
-
-def _figure(shown: Decimal, exact: int, unit: str) -> str:
-    if unit == " bytes":
-        return counted(exact, "byte")
-    return f"<0.01{unit}" if not shown and exact > 0 else f"{shown:,.2f}{unit}"
-
-
-def _signed_size(size_bytes: int) -> str:
-    return f"-{size(-size_bytes)}" if size_bytes < 0 else size(size_bytes)
-
-
-def _dollars(money: Money) -> str:
-    """Whole cents; zero beside something unknown is unknown."""
-    if money.leaves_out and not money.amount:
-        return f"{UNKNOWN} "
-    return _cents(None if money.amount is None else round(money.amount, CENT_DECIMALS), money)
-
-
-def _cents(shown: Decimal | None, money: Money) -> str:
-    """``shown`` cents of ``money``, never as nothing where there is something."""
-    if shown is None or money.amount is None:
-        return f"{UNKNOWN} "
-    sign = "-" if shown < 0 else ""
-    small = not shown and money.amount > 0
-    figure = "<$0.01" if small else f"{sign}${abs(shown):,.2f}"
-    return _marked(figure, Missing(money.leaves_out))
-
-
-def _marked(figure: str, missing: Missing) -> str:
-    """``figure``, ``unknown``, or with a star where it leaves something out."""
-    return f"{UNKNOWN} " if missing.nothing_known else f"{figure}{'*' if missing.reasons else ' '}"
-
-
-def _lines(lines: Iterator[str] | Sequence[str] | map[str]) -> str:
-    """Each line wrapped and safe to print."""
-    return "".join(f"{_wrapped(visible(line))}\n" for line in lines)
-
-
-def _wrapped(line: str) -> str:
-    indent = " " * (len(line) - len(line.lstrip(" ")))
-    text = wrap(line, _WIDTH, subsequent_indent=f"{indent}   ", break_on_hyphens=False)
-    return "\n".join(text)
-
-
-def _table(*headers: str, right: int) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for position, header in enumerate(headers):
-        is_number = position >= len(headers) - right
-        table.add_column(
-            Text(header), justify="right" if is_number else "left", overflow="fold", no_wrap=is_number
-        )
-    return table
-
-
-def _rendered(table: Table) -> str:
-    # Always of one width and without colour: a pipe gets what a terminal shows.
-    out = io.StringIO()
-    Console(file=out, width=_WIDTH, color_system=None, highlight=False).print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return wrapped_lines(["To know:", *(f"  {line}" for line in lines)]) if lines else ""

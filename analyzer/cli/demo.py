@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from analyzer.cli.common import (
     report_options,
     require_folder,
 )
+from analyzer.cli.streams import tell
 from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ _DATABASE = "demo.sqlite"
 #: Holds the database's hash as a demo left it, in the form of sha256sum.
 _SEAL = "demo.sqlite.sha256"
 _GAPS = "demo-gaps.toml"
+_POLICY = "demo-policy.json"
 
 
 @click.command("demo", cls=TypedCommand, context_settings=HELP)
@@ -64,10 +67,12 @@ def demo_command(
     there as demo.sqlite, and takes a --db only when that is new or empty.
 
     demo-gaps.toml, which it leaves beside the report, is an example for --accept-gaps: it accepts
-    what the emulated AWS refuses.
+    what the emulated AWS refuses. demo-policy.json is a lifecycle policy for what-if; the report has
+    a section on what it would do.
     """
     from analyzer.acceptance import parse_accepted_gaps
     from analyzer.cli.report import write_answer
+    from analyzer.lifecycle.parsing import parse_policy
     from analyzer.store.opening import open_database
 
     shared = common(context)
@@ -86,9 +91,10 @@ def demo_command(
             finally:
                 database.engine.dispose()
         database = open_database(_url(output_dir / _DATABASE))
-    gaps = _accepted_gaps(refusals)
+    gaps, policy = _accepted_gaps(refusals), _example_policy()
     _write(output_dir / _GAPS, gaps)
-    return write_answer(
+    _write(output_dir / _POLICY, policy)
+    status = write_answer(
         shared,
         database,
         output_dir,
@@ -96,7 +102,13 @@ def demo_command(
         scope=scope,
         stale_days=stale_days,
         accepted=parse_accepted_gaps(gaps, origin=_GAPS),
+        policies=[(Path(_POLICY), parse_policy(policy), policy)],
     )
+    if not shared.quiet:
+        database_url = shared.db or _url(output_dir / _DATABASE)
+        options = shlex.join(["--db", database_url, "--policy", str(output_dir / _POLICY)])
+        tell(f"Try a lifecycle policy on it: demurrage what-if {options}")
+    return status
 
 
 def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ...]:
@@ -123,6 +135,30 @@ def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ..
                 aws.pass_night()
             collect_shown(shared, database, session, options, aws.now.timestamp)
         return aws.refusals
+
+
+def _example_policy() -> str:
+    """A policy that many would begin with: untagged images go after two weeks, of others 50 stay."""
+    from analyzer.lifecycle.policy import Action, CountType, Policy, Rule, TagStatus
+    from analyzer.lifecycle.writing import policy_json
+
+    untagged = Rule(
+        priority=1,
+        description="Untagged images go after two weeks",
+        tag_status=TagStatus.UNTAGGED,
+        count_type=CountType.SINCE_IMAGE_PUSHED,
+        count_number=14,
+        action=Action.EXPIRE,
+    )
+    newest = Rule(
+        priority=2,
+        description="Of all others the newest 50 stay",
+        tag_status=TagStatus.ANY,
+        count_type=CountType.IMAGE_COUNT_MORE_THAN,
+        count_number=50,
+        action=Action.EXPIRE,
+    )
+    return policy_json(Policy((untagged, newest)), indent=2) + "\n"
 
 
 def _accepted_gaps(refusals: Iterable[Refusal]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,8 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli.common import HELP, WITH_GAPS, Common, Moment, common, global_options
-from analyzer.cli.configuration import read_text
-from analyzer.cli.judging import needed_images, needed_options, read_policy
+from analyzer.cli.judging import (
+    document_options,
+    needed_images,
+    needed_options,
+    read_policy,
+    world_of_files,
+)
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,20 +38,7 @@ _LISTED = 10
     metavar="FILE",
     help="Judge this policy in place of the one in force.",
 )
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Look into this output of `aws ecr describe-images` in place of the database; may be repeated.",
-)
-@click.option(
-    "--manifests",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="With --images: output of `aws ecr batch-get-image`; may be repeated.",
-)
+@document_options
 @needed_options
 @click.option("--at", type=Moment(), metavar="TIME", help="Judge at this moment.  [that of the snapshot]")
 @global_options
@@ -77,7 +68,7 @@ def explain_command(
     candidate = None if policy is None else read_policy(shared, policy)
     explanation = _explained(
         shared,
-        _from_documents(images, manifests, at) if images else _from_database(shared, at),
+        world_of_files(images, manifests, at=at) if images else _from_database(shared, at),
         reference,
         (candidate, str(policy)),
         in_use,
@@ -168,20 +159,6 @@ def _from_database(shared: Common, at: datetime | None) -> World:
     from analyzer.what_if import load_world
 
     return load_world(open_database(shared.db_url), at_ms=None if at is None else to_ms(at))
-
-
-def _from_documents(images: Sequence[Path], manifests: Sequence[Path], at: datetime | None) -> World:
-    from analyzer.documents import read_documents
-    from analyzer.model.units import to_ms
-    from analyzer.what_if import world_of_documents
-
-    at_ms = round(time.time() * 1000) if at is None else to_ms(at)
-    documents = read_documents(
-        [(f"--images {path}", read_text(path, "--images")) for path in images],
-        [(f"--manifests {path}", read_text(path, "--manifests")) for path in manifests],
-        taken_at_ms=at_ms,
-    )
-    return world_of_documents(documents, at_ms=at_ms)
 
 
 def _rendered(explanation: Explanation, form: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -22,9 +21,8 @@ from analyzer.cli.common import (
 from analyzer.cli.judging import matching_rows
 
 if TYPE_CHECKING:
-    from analyzer.model.frames import Frames, Int64
+    from analyzer.model.frames import Int64
     from analyzer.model.frontier import By, PricedFrontier
-    from analyzer.model.records import Gap
     from analyzer.pricing import PriceBook
     from analyzer.what_if import World
 
@@ -91,7 +89,7 @@ def frontier_command(
     from analyzer.cli.tables import gaps_text
     from analyzer.model.units import from_ms, to_ms
     from analyzer.store.opening import open_database
-    from analyzer.what_if import load_world
+    from analyzer.what_if import gaps_about, load_world
     from reports.csv import render_frontier_csv
     from reports.frontier_text import frontier_text
     from reports.json import render_frontier_json
@@ -101,7 +99,7 @@ def frontier_command(
     database = open_database(shared.db_url)
     world = load_world(database, run=run, at_ms=None if at is None else to_ms(at))
     rows = matching_rows(world.frames, repositories)
-    open_gaps, covered = split_gaps(_about(world.gaps, world.frames, rows), accepted)
+    open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
     every_point = shared.format != "table"
     priced = _priced(world, rows, cast("By", by), book, every_point=every_point)
     moment = from_ms(world.at_ms)
@@ -127,14 +125,3 @@ def _priced(world: World, rows: Int64, by: By, prices: PriceBook, *, every_point
     chosen[rows] = True
     swept = sweep(frames, world.facts, families, now_ms=world.at_ms, by=by, chosen=chosen)
     return price_frontier(swept, frames, families, prices, every_point=every_point)
-
-
-def _about(gaps: Sequence[Gap], frames: Frames, rows: Int64) -> list[Gap]:
-    """The gaps that are about the repositories at ``rows``, or about a registry as a whole."""
-    chosen = frames.repositories.iloc[rows]
-    accounts, regions = frames.registries["account"].tolist(), frames.registries["region"].tolist()
-    places = {
-        (accounts[registry], regions[registry], name)
-        for registry, name in zip(chosen["registry"].tolist(), chosen["repository"].tolist(), strict=True)
-    }
-    return [gap for gap in gaps if not gap.repository or (gap.account, gap.region, gap.repository) in places]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +43,52 @@ _OPTIONS = (
         " characters; may be repeated.",
     ),
 )
+
+
+_DOCUMENTS = (
+    click.option(
+        "--images",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="Look at this output of `aws ecr describe-images` in place of the database; may be repeated.",
+    ),
+    click.option(
+        "--manifests",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="With --images: output of `aws ecr batch-get-image`; may be repeated.",
+    ),
+)
+
+
+def document_options(command: Decorated) -> Decorated:
+    """Add --images and --manifests; `world_of_files` reads them."""
+    for option in reversed(_DOCUMENTS):
+        command = option(command)
+    return command
+
+
+def world_of_files(
+    images: Sequence[Path], manifests: Sequence[Path], *, at: datetime | None, region: str | None = None
+) -> World:
+    """The images in files that the AWS CLI wrote, judged now where ``at`` does not say otherwise.
+
+    Raises InputError for a file that cannot be read or understood.
+    """
+    from analyzer.documents import read_documents
+    from analyzer.model.units import to_ms
+    from analyzer.what_if import world_of_documents
+
+    at_ms = round(time.time() * 1000) if at is None else to_ms(at)
+    documents = read_documents(
+        [(f"--images {path}", read_text(path, "--images")) for path in images],
+        [(f"--manifests {path}", read_text(path, "--manifests")) for path in manifests],
+        region=region,
+        taken_at_ms=at_ms,
+    )
+    return world_of_documents(documents, at_ms=at_ms)
 
 
 def needed_options(command: Decorated) -> Decorated:

@@ -26,9 +26,7 @@ from analyzer.errors import InputError
 
 if TYPE_CHECKING:
     from analyzer.acceptance import AcceptedGap
-    from analyzer.model.frames import Frames, Int64
     from analyzer.model.lint import LintReport
-    from analyzer.model.records import Gap
     from analyzer.pricing import PriceBook
 
 
@@ -139,7 +137,7 @@ def _judged(
     from analyzer.model.units import from_ms, to_ms
     from analyzer.store.opening import open_database
     from analyzer.store.tag_history import load_tag_history
-    from analyzer.what_if import load_world
+    from analyzer.what_if import gaps_about, load_world
 
     candidate = None if policy is None else read_policy(shared, policy)
     database = open_database(shared.db_url)
@@ -167,7 +165,7 @@ def _judged(
             history=history,
             prices=prices,
         )
-    open_gaps, covered = split_gaps(_about(world.gaps, frames, rows), accepted)
+    open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
     with_policy = len(rows) if candidate is not None else int(np.count_nonzero(world.policy_of[rows] >= 0))
     return LintReport(
         at=from_ms(world.at_ms),
@@ -179,17 +177,6 @@ def _judged(
         gaps=tuple(open_gaps),
         accepted_gaps=tuple(covered),
     )
-
-
-def _about(gaps: Sequence[Gap], frames: Frames, rows: Int64) -> list[Gap]:
-    """The gaps that are about the repositories at ``rows``, or about a registry as a whole."""
-    chosen = frames.repositories.iloc[rows]
-    accounts, regions = frames.registries["account"].tolist(), frames.registries["region"].tolist()
-    places = {
-        (accounts[registry], regions[registry], name)
-        for registry, name in zip(chosen["registry"].tolist(), chosen["repository"].tolist(), strict=True)
-    }
-    return [gap for gap in gaps if not gap.repository or (gap.account, gap.region, gap.repository) in places]
 
 
 def _rendered(report: LintReport, form: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,7 +26,13 @@ from analyzer.cli.common import (
     scope_option,
 )
 from analyzer.cli.configuration import read_text
-from analyzer.cli.judging import matching_rows, needed_images, needed_options
+from analyzer.cli.judging import (
+    document_options,
+    matching_rows,
+    needed_images,
+    needed_options,
+    world_of_files,
+)
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,20 +86,7 @@ if TYPE_CHECKING:
     type=click.Choice(["live"]),
     help="Show the change from the policies in force.",
 )
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Look at this output of `aws ecr describe-images` in place of the database; may be repeated.",
-)
-@click.option(
-    "--manifests",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="With --images: output of `aws ecr batch-get-image`; may be repeated.",
-)
+@document_options
 @click.option("--region", metavar="REGION", help="With --images: the region they are in, for prices.")
 @needed_options
 @click.option(
@@ -245,23 +237,14 @@ class _Asked:
     def world(self, shared: Common) -> World:
         """The images to try the policies on."""
         from analyzer.model.units import to_ms
-        from analyzer.what_if import load_world, world_of_documents
+        from analyzer.what_if import load_world
 
         at_ms = None if self.at is None else to_ms(self.at)
         if not self.images:
             from analyzer.store.opening import open_database
 
             return load_world(open_database(shared.db_url), run=self.run, at_ms=at_ms)
-        from analyzer.documents import read_documents
-
-        at_ms = round(time.time() * 1000) if at_ms is None else at_ms
-        documents = read_documents(
-            [(f"--images {path}", read_text(path, "--images")) for path in self.images],
-            [(f"--manifests {path}", read_text(path, "--manifests")) for path in self.manifests],
-            region=self.region,
-            taken_at_ms=at_ms,
-        )
-        return world_of_documents(documents, at_ms=at_ms)
+        return world_of_files(self.images, self.manifests, at=self.at, region=self.region)
 
     def question(self, shared: Common, world: World, read: _Read) -> tuple[WhatIf, _Planned | None]:
         """What is asked about ``world``; raises InputError for names and lists that are none.
@@ -281,7 +264,10 @@ class _Asked:
         else:
             planned = propose_plan(world, read.plan, rows)
             rows, proposals = planned.rows, [planned.proposal]
-            plan = _Planned(planned.addresses, planned.notes)
+            notes = planned.notes
+            if self.by_rule and len(planned.proposal.policies) > 1:
+                notes = (*notes, "--by-rule shows the rules of one policy, and the plan sets several")
+            plan = _Planned(planned.addresses, notes)
         needed = needed_images(
             shared,
             world,

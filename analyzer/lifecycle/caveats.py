@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analyzer.families import IMAGE, REFERRER, UNKNOWN
 from analyzer.lifecycle.census import DAY_MS, Block
 from analyzer.lifecycle.evaluation import Evaluator
 from analyzer.lifecycle.policy import CountType, Policy, Rule
-from analyzer.model.frames import NO_TIME, Bools, Int32, Int64
+from analyzer.model.frames import NO_TIME, Bools, Int32, Int64, Listed
 from analyzer.model.records import ImageStatus
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
 
@@ -28,6 +29,8 @@ CODES = {
     "and that decides",
     "UNKNOWN_TIME": "{} without the time that decides: no rule claims what has none, and where "
     "images are counted it counts as the youngest",
+    "UNREAD_HOLDER": "{} of unknown size would stay, and may hold layers of images that leave: less "
+    "may be freed than is said",
     "UNREAD_INDEX": "{} without tags would leave, but may belong to an index here whose manifest "
     "was not read, and then stay with it",
 }
@@ -62,6 +65,7 @@ def find_warnings(
         "NEAR_LIMIT": np.flatnonzero(verdicts.near_limit),
         "RESTORED": _decided_by_restore(evaluator, policies, policy_of, verdicts),
         "UNKNOWN_TIME": np.flatnonzero(verdicts.reason == Reason.UNKNOWN_TIME),
+        "UNREAD_HOLDER": _perhaps_holders(evaluator, verdicts),
         "UNREAD_INDEX": _perhaps_children(evaluator, verdicts),
     }
     repository = evaluator.frames.artifacts.repository
@@ -92,6 +96,17 @@ def _children_in_slots(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
     # Priorities fit into 31 bits.
     deciding = (evaluator.frames.artifacts.repository.astype(np.int64) << 32) | verdicts.rule
     return children[np.isin(deciding[children], np.unique(deciding[claimed]))]
+
+
+def _perhaps_holders(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
+    """What stays without anybody knowing its layers, where something leaves whose layers are known."""
+    kind, repository = evaluator.families.kind, evaluator.frames.artifacts.repository
+    leaves = (verdicts.outcome == Outcome.EXPIRED) & np.isin(kind, (IMAGE, REFERRER))
+    frees = np.zeros(len(evaluator.frames.repositories), np.bool_)
+    frees[repository[leaves]] = True
+    # An index has no layers of its own.
+    holds = (kind == UNKNOWN) & (evaluator.frames.artifacts.listed != Listed.INDEX)
+    return np.flatnonzero(holds & (verdicts.outcome != Outcome.EXPIRED) & frees[repository])
 
 
 def _perhaps_children(evaluator: Evaluator, verdicts: Verdicts) -> Int64:

@@ -210,6 +210,10 @@ class Simulation:
     digests: Callable[[Int64], Sequence[str]]
     in_use: Bools
     protected: Bools
+    #: Whether anybody said which images are in use, and which are protected; where nobody did the
+    #: two above are all false, and mean nothing.
+    in_use_given: bool = True
+    protected_given: bool = True
     #: Images named as in use that are not there, in repositories that were read: as text.
     missing_in_use: tuple[str, ...]
     gaps: tuple[Gap, ...]

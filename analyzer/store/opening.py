@@ -19,10 +19,15 @@ def open_database(url: str, *, create: bool = False) -> Database:
         raise InputError(
             f"there is no database {database.label}; name another with --db, or run: demurrage collect"
         )
-    if create and schema_status(database).empty:
-        upgrade_schema(database)
-    require_current_schema(database)
-    if create:
-        # A copy made by SQL need not have kept it.
-        database.use_wal()
+    try:
+        if create and schema_status(database).empty:
+            upgrade_schema(database)
+        require_current_schema(database)
+        if create:
+            # A copy made by SQL need not have kept it.
+            database.use_wal()
+    except BaseException:
+        # Nobody else has it to close its connections.
+        database.engine.dispose()
+        raise
     return database

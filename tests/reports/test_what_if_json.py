@@ -321,11 +321,16 @@ def test_what_was_never_listed_is_counted_as_unknown_and_not_as_nothing() -> Non
     candidate = simulation.candidates[0]
     row = candidate.repositories[0]
     unknown = Money.unknown(UNLISTED_IMAGES)
+    nothing = ScopedBytes(repository=0, registry=0)
     empty = replace(
         row.effect,
-        **dict.fromkeys(("artifacts", "expired", "expired_followers", "transitioned", "blocked"), 0),
-        **dict.fromkeys(("physical_bytes", "freed_bytes"), ScopedBytes(repository=0, registry=0)),
+        artifacts=0,
+        expired=0,
+        expired_followers=0,
+        blocked=0,
         logical_bytes=0,
+        physical_bytes=nothing,
+        freed_bytes=nothing,
         cost=ScopedMoney(repository=unknown, registry=unknown),
     )
     never = replace(candidate, repositories=(replace(row, effect=empty),), totals=empty)

@@ -95,10 +95,19 @@ def test_the_shown_columns_add_up_to_the_shown_total(repositories: int, policy: 
     table = part.repositories
     assert table is not None
     assert len(table.rows) == min(repositories, MOST_ROWS)
-    for column in range(1, 10):
+    for column in range(1, len(table.columns)):
         rows, total = shown(table, column)
         assert sum(rows) == total, table.columns[column].label
     assert shown(table, 1)[1] == simulation.candidates[0].totals.leaving
+
+
+def test_nothing_is_said_of_images_in_use_where_nobody_said_which_are() -> None:
+    unasked = what_if_section(build_simulation(6)).candidates[0]
+    asked = what_if_section(build_simulation(6, in_use=True)).candidates[0]
+    assert unasked.repositories is not None
+    assert asked.repositories is not None
+    assert "In use" not in [column.label for column in unasked.repositories.columns]
+    assert "In use" in [column.label for column in asked.repositories.columns]
 
 
 def test_cards_show_both_scopes_only_where_layers_may_be_shared() -> None:

@@ -202,6 +202,8 @@ def test_nothing_unknown_is_shown_as_zero() -> None:
     rows = {row[0]: row for row in table(what_if_text(unread), "           ARTIFACTS")}
     assert rows["TOTAL"][2:] == ["unknown", "unknown"]
     assert rows["LEAVES"][2:] == ["unknown", "unknown"]
+    # That nothing is archived is known, and what it saves.
+    assert rows["ARCHIVED"][1:] == ["0", "0 bytes", "$0.00"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 
 from analyzer.families import find_families
@@ -117,7 +118,8 @@ class _Maker(Maker):
         in_force = self._proposal("live", world)
         frames = world.frames
         texts = ['{"rules": []}' if one is not None else None for one in policies_of(in_force)]
-        frames.repositories["lifecycle_policy_text"] = np.array([*texts, None], object)[:-1]
+        # As a text column pandas would turn None, no policy, into NaN.
+        frames.repositories["lifecycle_policy_text"] = pd.Series(texts, dtype=object)
         question = WhatIf(
             proposals=[self._proposal(f"{number}.json", world) for number in range(1 + self.number(2))],
             rows=np.array(asked, np.int64),

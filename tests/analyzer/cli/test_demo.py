@@ -61,11 +61,15 @@ def test_the_demo_from_end_to_end(demurrage: Cli, tmp_path: Path, monkeypatch: p
     # A report from the database it leaves is the same to the byte, and refuses what the demo does.
     database = ("--db", f"sqlite:///{OWN}")
     gaps = ("--accept-gaps", "demurrage-demo/demo-gaps.toml")
-    again = demurrage("report", *database, *gaps, "--output-dir", "again", "--quiet")
+    # The page names the policy by the path that was given.
+    (tmp_path / "demo-policy.json").write_bytes(made["demo-policy.json"])
+    policy = ("--policy", "demo-policy.json")
+    again = demurrage("report", *database, *gaps, *policy, "--output-dir", "again", "--quiet")
     assert (again.status, again.out, again.err) == (0, outcome.out, "")
     for path in sorted((tmp_path / "again").iterdir()):
         assert path.read_bytes() == made.pop(path.name), path.name
-    assert set(made) == {"demo.sqlite", "demo.sqlite.sha256", "demo-gaps.toml"}
+    assert set(made) == {"demo.sqlite", "demo.sqlite.sha256", "demo-gaps.toml", "demo-policy.json"}
+    assert demurrage("what-if", *database, *gaps, *policy).status == 0
     assert demurrage("report", *database).status == 4
 
     # What it made it replaces, even by a demo that collects nothing; interrupted, it does not; and

@@ -926,7 +926,7 @@ def _answers(case: LifecycleCase, rng: random.Random, *, slots: bool) -> Iterato
     yield from zip(case.policies, answer.get("candidates", [answer]), strict=True)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(lifecycle_cases(), st.integers(0, 2**32), st.booleans())
 def test_the_oracle_says_the_same_of_what_the_cli_printed(
     case: LifecycleCase, seed: int, slots: bool

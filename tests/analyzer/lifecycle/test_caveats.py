@@ -143,6 +143,16 @@ def test_restores_that_decide() -> None:
 
 
 @pytest.mark.parametrize("shown", [Shown.UNREAD, Shown.UNKNOWN])
+def test_images_of_unknown_size_that_stay_where_others_leave(shown: Shown) -> None:
+    images = [image("a", 9), image("b", 9, "v1"), image("x", 1, "v2"), image("y", 9, "v3")]
+    unread = Presentation(shown={"x": shown, "y": shown, "d": shown}, listed=Listed.IMAGE)
+    # What leaves holds nothing back, and where nothing known leaves there is nothing to hold.
+    assert warned([images, [image("d", 1)]], rule(PUSHED, 5), presentation=unread) == {
+        (0, "UNREAD_HOLDER"): "x"
+    }
+
+
+@pytest.mark.parametrize("shown", [Shown.UNREAD, Shown.UNKNOWN])
 def test_untagged_images_beside_an_index_that_nobody_read(shown: Shown) -> None:
     images = [image("a", 9), image("b", 9, "v1"), image("x", 1, "v2"), image("c", 1)]
     unread = Presentation(shown={"x": shown}, listed=Listed.INDEX)
