@@ -147,9 +147,23 @@ def what_if_csv(simulation: Simulation, rows: Literal["repository", "image"] = "
                 writer.writerows(_images(simulation, candidate, row, everything))
     else:
         writer.writerow(REPOSITORY_COLUMNS)
+        unasked = _unasked(simulation)
         for candidate in simulation.candidates:
-            writer.writerows(_repositories(candidate))
+            writer.writerows(
+                ["" if name in unasked else cell for name, cell in zip(REPOSITORY_COLUMNS, row, strict=True)]
+                for row in _repositories(candidate)
+            )
     return out.getvalue()
+
+
+def _unasked(simulation: Simulation) -> frozenset[str]:
+    """Columns about what is needed that are empty, for nobody said what is."""
+    names = set[str]()
+    if not simulation.in_use_given:
+        names |= {"in_use", "live_in_use"}
+    if not simulation.protected_given:
+        names.add("protected")
+    return frozenset(names)
 
 
 def _images(
@@ -186,12 +200,12 @@ def _images(
         ["" if limit is None else limit.count_number for limit in decided],
         neutral_column([next(by_names) if position >= 0 else "" for position in by.tolist()]),
         *(
-            np.where(marks[at], "true", "false").tolist()
-            for marks in (
-                verdicts.deferred,
-                verdicts.near_limit,
-                simulation.in_use,
-                simulation.protected,
+            np.where(marks[at], "true", "false").tolist() if is_known else [""] * len(at)
+            for marks, is_known in (
+                (verdicts.deferred, True),
+                (verdicts.near_limit, True),
+                (simulation.in_use, simulation.in_use_given),
+                (simulation.protected, simulation.protected_given),
             )
         ),
     ]

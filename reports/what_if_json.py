@@ -261,7 +261,7 @@ def _figures(
 ) -> dict[str, str]:
     cost = None if row.region is None else cost_object(simulation, row.effect, amounts, low)
     return {
-        "counts": _dumps(counts_object(row.effect)),
+        "counts": _dumps(counts_object(simulation, row.effect)),
         "bytes": _dumps(bytes_object(simulation, row.effect)),
         "cost": _dumps(cost),
         "replicas": _list((_dumps(replica_object(one)) for one in row.replicas), indent),

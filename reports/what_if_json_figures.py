@@ -70,8 +70,8 @@ def summary_object(effect: Effect) -> JsonObject:
     return summary
 
 
-def counts_object(effect: Effect) -> JsonObject:
-    """How many artifacts, null where not all were listed and none is known."""
+def counts_object(simulation: Simulation, effect: Effect) -> JsonObject:
+    """How many artifacts, null where not all were listed and none is known, or nobody said which."""
     counted = known_of(effect).counted
     return {
         "artifacts": _unless_unknown(effect.artifacts, counted),
@@ -82,8 +82,8 @@ def counts_object(effect: Effect) -> JsonObject:
         "blocked": effect.blocked,
         "deferred": effect.deferred,
         "nearLimit": effect.near_limit,
-        "inUse": effect.in_use,
-        "protected": effect.protected,
+        "inUse": effect.in_use if simulation.in_use_given else None,
+        "protected": effect.protected if simulation.protected_given else None,
         "leavingOfUnknownSize": effect.unknown_size,
     }
 
@@ -168,13 +168,13 @@ def against_object(
     return {
         "policy": "live",
         "summary": summary_object(live),
-        "counts": counts_object(live),
+        "counts": counts_object(simulation, live),
         "bytes": bytes_object(simulation, live),
         "cost": cost_object(simulation, live, amounts, low) if priced else None,
         "change": {
             "leaving": effect.leaving - live.leaving,
             "archived": effect.archiving - live.archiving,
-            "inUse": effect.in_use - live.in_use,
+            "inUse": effect.in_use - live.in_use if simulation.in_use_given else None,
             "freedBytes": more(effect.freed_bytes, live.freed_bytes, (known.freed, known_live.freed)),
             "archivedBytes": more(
                 effect.archived_bytes, live.archived_bytes, (known.archived, known_live.archived)
@@ -197,7 +197,7 @@ def totals_object(
     totals: JsonObject = {
         "repositories": len(candidate.repositories),
         "summary": summary_object(effect),
-        "counts": counts_object(effect),
+        "counts": counts_object(simulation, effect),
         "bytes": bytes_object(simulation, effect),
         "cost": cost_object(simulation, effect, amounts, low) if priced else None,
     }

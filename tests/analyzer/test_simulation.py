@@ -561,6 +561,9 @@ def test_the_simulation_says_when_it_was_taken_and_what_it_was_given() -> None:
     assert stored.missing_in_use == ("gone:v1",)
     assert not stored.in_use.any()
     assert not stored.protected.any()
+    assert (stored.in_use_given, stored.protected_given) == (False, False)
+    given = _simulate(world, _OLD, in_use=np.zeros(1, np.bool_), protected=np.ones(1, np.bool_))
+    assert (given.in_use_given, given.protected_given, given.protected.tolist()) == (True, True, [True])
     world.frames.registries["snapshot"] = [0, 0]
     assert (_simulate(world, _OLD).taken_from, _simulate(world, _OLD).taken_to) == (None, None)
 
