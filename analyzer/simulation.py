@@ -67,6 +67,8 @@ class WhatIf:
     in_use: Bools | None = None
     protected: Bools | None = None
     missing_in_use: tuple[str, ...] = ()
+    #: What is to be known about the three above.
+    warnings: tuple[str, ...] = ()
     #: Work out what each rule contributes.
     by_rule: bool = False
 

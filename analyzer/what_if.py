@@ -31,6 +31,9 @@ from analyzer.store.manifests import load_size_conflicts
 from analyzer.store.names import load_digest_texts
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, run_at, snapshots_of_run
 
+#: The call that lists the repositories of a registry.
+_LISTING = "ecr:DescribeRepositories"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
@@ -230,15 +233,20 @@ def answer(world: World, question: WhatIf, prices: PriceBook, *, warnings: Seque
 
 
 def gaps_about(world: World, rows: Int64) -> list[Gap]:
-    """The gaps that are about the repositories at ``rows``, or about a registry as a whole."""
+    """The gaps about the repositories at ``rows``, their registries, and any list of repositories."""
     repositories, registries = world.frames.repositories, world.frames.registries
     if len(rows) == len(repositories):
         return list(world.gaps)
     accounts, regions = registries["account"].tolist(), registries["region"].tolist()
     names, of = repositories["repository"].tolist(), repositories["registry"].tolist()
     places = {(accounts[of[row]], regions[of[row]], names[row]) for row in rows.tolist()}
+    touched = {(account, region) for account, region, _ in places}
     return [
-        gap for gap in world.gaps if not gap.repository or (gap.account, gap.region, gap.repository) in places
+        gap
+        for gap in world.gaps
+        if (gap.account, gap.region, gap.repository) in places
+        # What was never listed might be what was asked about.
+        or (not gap.repository and ((gap.account, gap.region) in touched or gap.call == _LISTING))
     ]
 
 

@@ -22,6 +22,7 @@ from analyzer.errors import InputError
 if TYPE_CHECKING:
     from analyzer.lifecycle.policy import Policy
     from analyzer.model.frames import Bools, Frames, Int64
+    from analyzer.references import ImageReference, InUse
     from analyzer.what_if import World
 
 _OPTIONS = (
@@ -106,18 +107,21 @@ class Needed:
     protected: Bools | None
     #: Named as in use and not there, though their repository was read.
     missing: tuple[str, ...] | None
+    #: What an answer about them does not cover.
+    warnings: tuple[str, ...] = ()
 
 
 def needed_images(
     shared: Common, world: World, in_use: Path | None, protect: Sequence[str], *, whole_registries: bool
 ) -> Needed:
-    """What --in-use and --protect name in ``world``; what they name in vain is told.
+    """What --in-use and --protect name in ``world``; what they name in vain is told on stderr as well.
 
     Raises InputError for a file that cannot be read or understood, and for a GLOB that is none.
     """
     from analyzer.references import find_in_use, find_protected, parse_protect, read_references
 
     used, missing, protected = None, None, None
+    warnings: list[str] = []
     frames, facts, families = world.frames, world.facts, world.families
     digests = world.digests
     if in_use is not None:
@@ -126,13 +130,33 @@ def needed_images(
         )
         found = find_in_use(references, frames, facts, families, digests, whole_registries=whole_registries)
         used, missing = found.in_use, tuple(reference.text for reference in found.unmatched)
+        warnings += _uncovered(references, found)
     if protect:
         covered = find_protected(parse_protect(protect), frames, facts, families, digests)
         protected = covered.protected
-        if not shared.quiet:
-            for glob in covered.unmatched:
-                tell(f"--protect {glob}: there is no such image")
-    return Needed(used, protected, missing)
+        warnings += [f"--protect {glob}: there is no such image" for glob in covered.unmatched]
+    if not shared.quiet:
+        for warning in warnings:
+            tell(warning)
+    return Needed(used, protected, missing, tuple(warnings))
+
+
+def _uncovered(references: Sequence[ImageReference], found: InUse) -> list[str]:
+    """What a list of images in use says nothing about, though whoever gave it may think so."""
+    import numpy as np
+
+    warnings = []
+    if found.elsewhere:
+        example = found.elsewhere[0].text
+        warnings.append(
+            f"--in-use: {len(found.elsewhere):,} of {len(references):,} references are to registries or "
+            f"repositories that were not read, {example} for one; nothing is said about these"
+        )
+    if possibly := int(np.count_nonzero(found.possibly)):
+        warnings.append(
+            f"--in-use: {possibly:,} more images may be in use, as children of an index that was not read"
+        )
+    return warnings
 
 
 def _text(path: Path) -> str:

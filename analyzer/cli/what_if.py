@@ -268,13 +268,7 @@ class _Asked:
             if self.by_rule and len(planned.proposal.policies) > 1:
                 notes = (*notes, "--by-rule shows the rules of one policy, and the plan sets several")
             plan = _Planned(planned.addresses, notes)
-        needed = needed_images(
-            shared,
-            world,
-            self.in_use,
-            self.protect,
-            whole_registries=not self.images and not self.repositories,
-        )
+        needed = needed_images(shared, world, self.in_use, self.protect, whole_registries=not self.images)
         # A plan is about a change; of files nobody knows what was in force before.
         compared = self.against is not None or (plan is not None and not self.images)
         question = WhatIf(
@@ -288,6 +282,7 @@ class _Asked:
             in_use=needed.in_use,
             protected=needed.protected,
             missing_in_use=needed.missing or (),
+            warnings=needed.warnings,
             by_rule=self.by_rule,
         )
         return question, plan
@@ -321,7 +316,7 @@ def _answered(
     from analyzer.what_if import answer
 
     notes = () if plan is None else plan.notes
-    simulation = answer(world, question, read.prices, warnings=notes)
+    simulation = answer(world, question, read.prices, warnings=(*notes, *question.warnings))
     open_gaps, covered = split_gaps(simulation.gaps, read.accepted)
     return replace(simulation, gaps=tuple(open_gaps)), covered
 

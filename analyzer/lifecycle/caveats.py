@@ -25,6 +25,7 @@ CODES = {
     "would leave is a guess, and the smaller digest is taken for older",
     "FOLLOWS_SUBJECT": "{} would follow the subject within 24 hours, by no rule",
     "NEAR_LIMIT": "{} within 24 hours of the age that decides: it depends on when ECR runs",
+    "PUSHED_LATER": "{} pushed or restored after the moment of evaluation: counted as present",
     "RESTORED": "{} restored from the archive: the age counts from then and not from the push, "
     "and that decides",
     "UNKNOWN_TIME": "{} without the time that decides: no rule claims what has none, and where "
@@ -63,6 +64,9 @@ def find_warnings(
         "EQUAL_TIMES": _decided_by_tie(evaluator, policies, policy_of, verdicts),
         "FOLLOWS_SUBJECT": np.flatnonzero(verdicts.reason == Reason.FOLLOWS_SUBJECT),
         "NEAR_LIMIT": np.flatnonzero(verdicts.near_limit),
+        "PUSHED_LATER": np.flatnonzero(
+            (verdicts.reason != Reason.NO_POLICY) & (evaluator.census.base_ms > evaluator.now_ms)
+        ),
         "RESTORED": _decided_by_restore(evaluator, policies, policy_of, verdicts),
         "UNKNOWN_TIME": np.flatnonzero(verdicts.reason == Reason.UNKNOWN_TIME),
         "UNREAD_HOLDER": _perhaps_holders(evaluator, verdicts),

@@ -200,3 +200,7 @@ def test_whatever_another_order_of_digests_would_change_is_named(case: Lifecycle
     warnings = find_warnings(evaluator, case.policies, case.policy_array, verdicts)
     named = [at for w in warnings if w.code == "EQUAL_TIMES" for at in w.positions.tolist()]
     assert set(np.flatnonzero(claims != other_claims).tolist()) <= set(named)
+
+
+def test_what_was_pushed_after_the_moment_is_named() -> None:
+    assert warned([[image("a", -1), image("b", 1, "v1")]], rule(COUNT, 5)) == {(0, "PUSHED_LATER"): "a"}
