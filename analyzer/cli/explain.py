@@ -16,6 +16,7 @@ from analyzer.cli.judging import (
     needed_images,
     needed_options,
     read_policy,
+    tell_warnings,
     world_of_files,
 )
 from analyzer.errors import InputError
@@ -105,7 +106,8 @@ def _explained(
     from analyzer.lifecycle.explanation import explain
     from analyzer.references import find_in_use
 
-    needed = needed_images(shared, world, in_use, protect, whole_registries=is_stored)
+    needed = needed_images(world, in_use, protect, whole_registries=is_stored)
+    tell_warnings(shared, needed)
     found = find_in_use([reference], world.frames, world.facts, world.families, world.digests)
     (positions,) = found.named
     if not positions:

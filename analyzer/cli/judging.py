@@ -112,9 +112,9 @@ class Needed:
 
 
 def needed_images(
-    shared: Common, world: World, in_use: Path | None, protect: Sequence[str], *, whole_registries: bool
+    world: World, in_use: Path | None, protect: Sequence[str], *, whole_registries: bool
 ) -> Needed:
-    """What --in-use and --protect name in ``world``; what they name in vain is told on stderr as well.
+    """What --in-use and --protect name in ``world``; its ``warnings`` are the caller's to show.
 
     Raises InputError for a file that cannot be read or understood, and for a GLOB that is none.
     """
@@ -135,10 +135,14 @@ def needed_images(
         covered = find_protected(parse_protect(protect), frames, facts, families, digests)
         protected = covered.protected
         warnings += [f"--protect {glob}: there is no such image" for glob in covered.unmatched]
-    if not shared.quiet:
-        for warning in warnings:
-            tell(warning)
     return Needed(used, protected, missing, tuple(warnings))
+
+
+def tell_warnings(shared: Common, needed: Needed) -> None:
+    """Say on stderr what ``needed`` does not cover: for answers that have no place for it."""
+    if not shared.quiet:
+        for warning in needed.warnings:
+            tell(warning)
 
 
 def _uncovered(references: Sequence[ImageReference], found: InUse) -> list[str]:

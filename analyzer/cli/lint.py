@@ -21,7 +21,7 @@ from analyzer.cli.common import (
     load_accepted_gaps,
     load_price_book,
 )
-from analyzer.cli.judging import matching_rows, needed_images, needed_options, read_policy
+from analyzer.cli.judging import matching_rows, needed_images, needed_options, read_policy, tell_warnings
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def _judged(
     world = load_world(database, at_ms=None if at is None else to_ms(at))
     frames = world.frames
     rows = matching_rows(frames, globs)
-    needed = needed_images(shared, world, in_use, protect, whole_registries=True)
+    needed = needed_images(world, in_use, protect, whole_registries=True)
+    tell_warnings(shared, needed)
     with database.read() as connection:
 
         def history(row: int) -> TagHistory | None:

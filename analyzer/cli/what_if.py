@@ -31,6 +31,7 @@ from analyzer.cli.judging import (
     matching_rows,
     needed_images,
     needed_options,
+    tell_warnings,
     world_of_files,
 )
 from analyzer.errors import InputError
@@ -268,7 +269,9 @@ class _Asked:
             if self.by_rule and len(planned.proposal.policies) > 1:
                 notes = (*notes, "--by-rule shows the rules of one policy, and the plan sets several")
             plan = _Planned(planned.addresses, notes)
-        needed = needed_images(shared, world, self.in_use, self.protect, whole_registries=not self.images)
+        needed = needed_images(world, self.in_use, self.protect, whole_registries=not self.images)
+        if shared.format == "csv":
+            tell_warnings(shared, needed)
         # A plan is about a change; of files nobody knows what was in force before.
         compared = self.against is not None or (plan is not None and not self.images)
         question = WhatIf(

@@ -350,9 +350,8 @@ def test_a_list_about_other_registries_does_not_pass_for_a_clean_one(what_if: Cl
     asked = ("--policy", "old.json", "--in-use", "typo.txt")
     outcome = what_if(*asked, "--fail-on-in-use")
     said = "--in-use: 1 of 1 references are to registries or repositories that were not read"
-    assert (outcome.status, said in outcome.err) == (0, True)
+    assert (outcome.status, said in " ".join(outcome.out.split())) == (0, True)
     assert said in _answer(what_if(*asked, "--format", "json"))["warnings"][0]
-    assert said not in what_if(*asked, "--quiet").err
 
 
 def test_a_list_of_images_in_use_may_come_through_a_pipe(
@@ -381,11 +380,14 @@ def test_taking_what_is_needed_fails_where_that_is_asked(what_if: Cli) -> None:
 
 def test_protected_images_are_named_and_a_glob_in_vain_is_told(what_if: Cli) -> None:
     asked = ("--policy", "old.json", "--protect", "app:dev-*", "--protect", "nothing", "--format", "json")
-    outcome = what_if(*asked)
-    assert outcome.err == "--protect nothing: there is no such image\n"
-    assert json.loads(outcome.out)["totals"]["counts"]["protected"] == 1
-    quiet = what_if(*asked, "--quiet")
-    assert (quiet.err, quiet.out) == ("", outcome.out)
+    answer = _answer(what_if(*asked))
+    assert answer["warnings"] == ["--protect nothing: there is no such image"]
+    assert answer["totals"]["counts"]["protected"] == 1
+    # A table of cells has no place for it.
+    cells = what_if(*asked[:-1], "csv")
+    assert cells.err == "--protect nothing: there is no such image\n"
+    quiet = what_if(*asked[:-1], "csv", "--quiet")
+    assert (quiet.err, quiet.out) == ("", cells.out)
     _bad_usage(what_if("--policy", "old.json", "--protect", "a:b:c"), "--protect 'a:b:c' is no pattern")
 
 
@@ -775,7 +777,8 @@ def test_the_environment_stands_in_for_options(
     assert demurrage(*typed).out == ""
     assert (with_gap / "other.json").read_text("utf-8") == expected.out
     monkeypatch.setenv("DEMURRAGE_PROTECT", ":latest nothing")
-    assert "--protect nothing" in demurrage(*typed).err
+    demurrage(*typed)
+    assert "--protect nothing" in (with_gap / "other.json").read_text("utf-8")
     monkeypatch.setenv("DEMURRAGE_QUIET", "1")
     assert demurrage(*typed).err == ""
 
