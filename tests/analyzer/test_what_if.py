@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,13 +300,23 @@ def test_gaps_about_other_repositories_are_none_about_these(database: Database) 
     assert everything == list(world.gaps)
     assert len(everything) == 9
     one = gaps_about(world, np.array([rows[ACCOUNT, "us-east-1", "app"]]))
-    # What is about a whole registry may be about it too.
-    assert one == sorted([_gap("", EU), _gap("", US), _gap("", OTHER), _gap("app", US)])
+    # What is about its whole registry may be about it too.
+    assert one == sorted([_gap("", US), _gap("app", US)])
     two = gaps_about(
         world, np.array([rows[ACCOUNT, "eu-west-1", "b"], rows[OTHER.account, "eu-west-1", "app"]])
     )
     assert [gap for gap in two if gap.repository] == sorted([_gap("b", EU), _gap("app", OTHER)])
     assert [gap for gap in gaps_about(world, np.zeros(0, np.int64)) if gap.repository] == []
+
+
+def test_a_list_that_was_refused_may_hide_what_was_asked_about(database: Database) -> None:
+    refused = replace(_gap("", EU), call="ecr:DescribeRepositories")
+    reads = (
+        read_of(FIRST, repository("app"), key=key, gaps=(refused,) if key == EU else ()) for key in (EU, US)
+    )
+    night(database, FIRST, *reads)
+    world = load_world(database)
+    assert gaps_about(world, np.array([rows_of(world)[ACCOUNT, "us-east-1", "app"]])) == [refused]
 
 
 # Digests.
