@@ -36,6 +36,11 @@ from analyzer.model.verdicts import Outcome, Reason, Verdicts
 from analyzer.pricing import PriceBook
 from analyzer.simulation_money import SCOPES, OutcomeValue, Unknown
 
+_UNLISTED = (
+    "its images were never listed whole: others that nobody saw may leave too, and count in the rules "
+    "that count images"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
@@ -328,6 +333,11 @@ class _Simulator:
         for caveat, part in zip(found, np.split(ordered, np.cumsum(lengths)), strict=False):
             warning = SimulationWarning(code=caveat.code, text=caveat.text, positions=part)
             caveats.setdefault(caveat.repository, []).append(warning)
+        nothing = np.zeros(0, np.int64)
+        listed = self._frames.repositories["complete_at_ms"].to_numpy(np.int64) != NO_TIME
+        for row in np.flatnonzero(self._asked & ~listed).tolist():
+            unlisted = SimulationWarning(code="UNLISTED", text=_UNLISTED, positions=nothing)
+            caveats.setdefault(row, []).append(unlisted)
         return caveats
 
     def _by_repository(self, chosen: Bools) -> list[Int64]:

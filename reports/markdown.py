@@ -17,10 +17,20 @@ from analyzer.model.frames import Int64
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
-from analyzer.model.units import Money, iso
+from analyzer.model.units import Money, Scope, iso
 from analyzer.model.verdicts import Outcome
+from reports.cards import is_known
+from reports.facts import bytes_at
 from reports.figures import UNKNOWN, counted, size, span
+from reports.missing import Missing
 from reports.text import shortened, visible
+from reports.what_if_figures import (
+    known_of,
+    low_scope_of_all,
+    low_scopes,
+    main_scope,
+    without_policy_in_force,
+)
 
 #: The first line: by it a workflow finds its own comment again.
 MARKER: Final = "<!-- demurrage: lifecycle policies -->"
@@ -46,16 +56,17 @@ def render_markdown(
     *,
     addresses: Mapping[int, Sequence[str]] | None = None,
     notes: Sequence[str] = (),
+    accepted_gaps: Sequence[Gap] = (),
 ) -> str:
     """What each candidate of ``simulation`` would do, most important first; with a line feed at its end.
 
     ``addresses``: by row of ``simulation.frames.repositories`` the resources of a plan that set its
     policy. ``notes``: sentences about what could not be judged (a policy that is known only after
-    apply, say).
+    apply, say). ``accepted_gaps``: those that the reader said need no attention, which are only counted.
     """
     text = ""
     for rows in _ROWS:
-        text = "\n".join(_lines(simulation, addresses or {}, notes, rows)).rstrip() + "\n"
+        text = "\n".join(_lines(simulation, addresses or {}, notes, len(accepted_gaps), rows)).rstrip() + "\n"
         if len(text) <= _LIMIT:
             return text
     # Only dozens of candidates get here; a line is never cut in two.
@@ -65,18 +76,22 @@ def render_markdown(
 
 
 def _lines(
-    simulation: Simulation, addresses: Mapping[int, Sequence[str]], notes: Sequence[str], rows: int
+    simulation: Simulation,
+    addresses: Mapping[int, Sequence[str]],
+    notes: Sequence[str],
+    accepted_gaps: int,
+    rows: int,
 ) -> Iterator[str]:
     yield MARKER
     several = len(simulation.candidates) > 1
     for candidate in simulation.candidates:
-        yield f"### {_headline(candidate)}"
+        yield f"### {_headline(simulation, candidate)}"
         yield ""
         if several:
             yield f"Candidate {_code(candidate.name)}."
             yield ""
         yield from _in_use(simulation, candidate, rows)
-        yield from _table(candidate, addresses, rows)
+        yield from _table(simulation, candidate, addresses, rows)
         said = [
             *candidate.warnings,
             *(f"{_place(row)}: {one.text}" for row in candidate.repositories for one in row.warnings),
@@ -88,21 +103,36 @@ def _lines(
     yield from _list(
         "Gaps: what they hide is in no figure above", [_gap(gap) for gap in simulation.gaps], rows
     )
+    if accepted_gaps:
+        yield f"Accepted gaps: {accepted_gaps:,}"
+        yield ""
     taken = f", from snapshots of {iso(simulation.taken_to)}" if simulation.taken_to else ""
     yield f"Evaluated as of {iso(simulation.at)}{taken}. ECR acts within 24 hours of when an image qualifies."
 
 
-def _headline(candidate: Candidate) -> str:
+def _headline(simulation: Simulation, candidate: Candidate) -> str:
     totals = candidate.totals
     if not totals.leaving and not totals.archiving:
         return "ECR lifecycle policies: no image would leave"
+    known, low = known_of(totals), _low_scope_of_all(simulation, candidate)
     parts = []
     if totals.leaving:
-        parts.append(f"{counted(totals.leaving, 'image')} would leave ({_bytes(totals.freed_bytes)} freed)")
+        freed = f"{_bytes(simulation, totals.freed_bytes, low)} freed"
+        if known.freed.nothing_known:
+            freed = "how much is freed is unknown"
+        parts.append(f"{counted(totals.leaving, 'image')} would leave ({freed})")
     if totals.archiving:
-        moved = _bytes(totals.archived_bytes)
+        moved = _bytes(simulation, totals.archived_bytes, low)
+        if known.archived.nothing_known:
+            moved = "how many bytes is unknown"
         parts.append(f"{counted(totals.archiving, 'image')} would be archived ({moved})")
     return f"ECR lifecycle policies: {', '.join(parts)}, {_saved(_ends(totals))}"
+
+
+def _low_scope_of_all(simulation: Simulation, candidate: Candidate) -> Scope:
+    """Where the low end of the totals stands, or a bound of it where registries differ."""
+    low = low_scope_of_all(simulation, candidate)
+    return "registry" if low == "mixed" else low
 
 
 def _ends(effect: Effect) -> ScopedMoney:
@@ -113,7 +143,7 @@ def _ends(effect: Effect) -> ScopedMoney:
 def _saved(saving: ScopedMoney) -> str:
     """What becomes of the bill, in words; archiving a little can cost more than it saves."""
     amounts = [money.amount for money in (saving.repository, saving.registry) if money.amount is not None]
-    if len(amounts) < 2:
+    if len(amounts) < 2 or _money(saving) == UNKNOWN:
         return "how much would be saved is unknown"
     if max(amounts) < 0:
         return f"{_span([-amount for amount in amounts], saving.registry)} per month more to pay"
@@ -159,12 +189,19 @@ def _image(
     return f"{_code(f'{_place(row)}@{digest}')}{tagged} {fate}"
 
 
-def _table(candidate: Candidate, addresses: Mapping[int, Sequence[str]], limit: int) -> Iterator[str]:
+def _table(
+    simulation: Simulation, candidate: Candidate, addresses: Mapping[int, Sequence[str]], limit: int
+) -> Iterator[str]:
     """The repositories where something happens or would have happened, and the total."""
-    told = [row for row in candidate.repositories if row.position in addresses or _happens(row)]
+    scopes = low_scopes(simulation, candidate)
+    told = [
+        (row, low)
+        for row, low in zip(candidate.repositories, scopes, strict=True)
+        if row.position in addresses or _happens(row)
+    ]
     if not told:
         return
-    with_live = candidate.live_totals is not None or any(row.live is not None for row in told)
+    with_live = candidate.live_totals is not None
     with_address = bool(addresses)
     heads = [
         "Repository",
@@ -173,7 +210,9 @@ def _table(candidate: Candidate, addresses: Mapping[int, Sequence[str]], limit: 
         "Archived",
         "Freed",
         "Saved per month",
-        "In use",
+        # Where nobody said what is needed, "0" would be a claim.
+        *(["In use"] if simulation.in_use_given else []),
+        *(["Protected"] if simulation.protected_given else []),
     ]
     if with_live:
         yield f"Each figure: under the policy in force{_ARROW}under the policy proposed."
@@ -182,14 +221,26 @@ def _table(candidate: Candidate, addresses: Mapping[int, Sequence[str]], limit: 
     words = 2 if with_address else 1
     yield "|" + " :-- |" * words + " --: |" * (len(heads) - words)
     reasons: set[str] = set()
-    for row in told[:limit]:
-        cells = _cells(row.effect, row.live, reasons)
+    for row, low in told[:limit]:
+        after = _cells(simulation, row.effect, low, reasons)
+        cells = after
+        if with_live:
+            before = [UNKNOWN] * len(after)
+            if row.live is not None:
+                before = _cells(simulation, row.live, low, reasons)
+            cells = _both(before, after)
         resources = ", ".join(_code(one) for one in addresses.get(row.position, ())[:_TAGS])
         named = [_code(_place(row)), *([resources] if with_address else [])]
         yield f"| {' | '.join([*named, *cells])} |"
     if len(told) > limit:
         yield f"| and {len(told) - limit:,} more |{' |' * (len(heads) - 1)}"
-    totals = _cells(candidate.totals, candidate.live_totals, reasons)
+    low = _low_scope_of_all(simulation, candidate)
+    totals = _cells(simulation, candidate.totals, low, reasons)
+    if candidate.live_totals is not None:
+        without = without_policy_in_force(candidate)
+        totals = _both(_cells(simulation, candidate.live_totals, low, reasons, without), totals)
+        # Said also where nothing that is known is left to bear a star.
+        reasons.update(without)
     yield f"| {' | '.join(['**Total**', *([''] if with_address else []), *totals])} |"
     yield ""
     quiet = len(candidate.repositories) - len(told)
@@ -209,38 +260,60 @@ def _happens(row: RepositoryEffect) -> bool:
     )
 
 
-def _cells(effect: Effect, live: Effect | None, reasons: set[str]) -> list[str]:
-    """The figures of a row; what they leave out goes to ``reasons``."""
-    rows = [one for one in (live, effect) if one is not None]
-    marked = [_marked(one, reasons) for one in rows]
-    columns = (
-        [f"{one.leaving:,}" for one in rows],
-        [f"{one.archiving:,}" for one in rows],
-        [_bytes(one.freed_bytes) for one in rows],
-        marked,
-        [f"**{one.in_use:,}**" if one.in_use else "0" for one in rows],
-    )
-    return [_ARROW.join(column) if column[0] != column[-1] else column[-1] for column in columns]
+def _both(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    return [
+        one if one == other else f"{one}{_ARROW}{other}" for one, other in zip(before, after, strict=True)
+    ]
 
 
-def _marked(effect: Effect, reasons: set[str]) -> str:
-    saving = _ends(effect)
-    left_out = {*saving.repository.leaves_out, *saving.registry.leaves_out}
-    text = _money(saving)
-    if not left_out or text == UNKNOWN:
-        return text
-    reasons |= left_out
-    return f"{text}\\*"
+def _cells(
+    simulation: Simulation, effect: Effect, low: Scope, reasons: set[str], without: Sequence[str] = ()
+) -> list[str]:
+    """The figures of a row; what they leave out, ``without`` all of them, goes to ``reasons``."""
+
+    def marked(text: str, known: object, left_out: Sequence[str] = ()) -> str:
+        missing = Missing((*left_out, *without), nothing_known=bool(left_out or without) and not known)
+        if missing.nothing_known or text == UNKNOWN or not missing.reasons:
+            return UNKNOWN if missing.nothing_known else text
+        reasons.update(missing.reasons)
+        return f"{text}\\*"
+
+    def needed(number: int) -> str:
+        return marked(f"**{number:,}**" if number else "0", number)
+
+    saving, freed = _ends(effect), known_of(effect).freed
+    amounts = (saving.repository, saving.registry)
+    return [
+        marked(f"{effect.leaving:,}", effect.leaving),
+        marked(f"{effect.archiving:,}", effect.archiving),
+        # Whether anything is known of the bytes does not hang on the scope.
+        marked(
+            _bytes(simulation, effect.freed_bytes, low),
+            effect.freed_bytes.repository,
+            freed.reasons,
+        ),
+        marked(
+            _money(saving),
+            any(money.amount for money in amounts),
+            sorted({reason for money in amounts for reason in money.leaves_out}),
+        ),
+        *([needed(effect.in_use)] if simulation.in_use_given else []),
+        *([needed(effect.protected)] if simulation.protected_given else []),
+    ]
 
 
-def _bytes(both: ScopedBytes) -> str:
-    low, high = sorted((both.repository, both.registry))
-    return span(size(low), size(high))
+def _bytes(simulation: Simulation, both: ScopedBytes, low: Scope) -> str:
+    """From ``low`` to the main scope: where the two ends of the saving stand."""
+    ends = sorted((bytes_at(both, main_scope(simulation)), bytes_at(both, low)))
+    return span(*map(size, ends))
 
 
 def _money(both: ScopedMoney) -> str:
-    amounts = [money.amount for money in (both.repository, both.registry) if money.amount is not None]
-    return UNKNOWN if len(amounts) < 2 else _span(amounts, both.registry)
+    moneys = (both.repository, both.registry)
+    amounts = [money.amount for money in moneys if money.amount is not None]
+    if len(amounts) < 2 or not any(map(is_known, moneys)):
+        return UNKNOWN
+    return _span(amounts, both.registry)
 
 
 def _span(amounts: Sequence[Decimal], money: Money) -> str:

@@ -16,8 +16,9 @@ from analyzer.model.results import (
 )
 from analyzer.model.simulation import Candidate, Effect, Simulation
 from analyzer.model.units import Money, Scope, add_up
-from reports.facts import money_at
-from reports.missing import WHOLE, Missing
+from reports.facts import bytes_at, money_at
+from reports.figures import counted
+from reports.missing import WHOLE, Missing, united
 from reports.rounding import EXACT_DECIMALS, apportion_money, rounded
 
 #: What tools without layers would say, for all formats to say it alike.
@@ -99,11 +100,105 @@ def _missing(possible: Sequence[str], money: ScopedMoney, known: int) -> Missing
     return Missing(reasons, nothing_known=bool(reasons) and not known)
 
 
+def without_policy_in_force(candidate: Candidate) -> tuple[str, ...]:
+    """What the figures of all policies in force leave out, as a reason; empty where nothing."""
+    unknown = sum(row.live is None for row in candidate.repositories)
+    if candidate.live_totals is None or not unknown:
+        return ()
+    return (f"{counted(unknown, 'repository', 'repositories')} whose policy in force is not known",)
+
+
+def orders_by_low_end(simulation: Simulation, candidate: Candidate) -> bool:
+    """Whether rows, which come by the low end of their saving, are shown with something else."""
+    scope = main_scope(simulation)
+    return any(
+        row.effect.saving_low.amount != money_at(row.effect.saving, scope).amount
+        for row in candidate.repositories
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a candidate does more than the policies in force, over the repositories where those are known."""
+
+    leaving: int
+    archiving: int
+    #: At ``scope``; None where either side is not known.
+    freed: int | None
+    #: What ``freed`` leaves out.
+    missing: Missing
+    #: Lower and upper end of what is saved more.
+    low: Money
+    high: Money
+    scope: Scope
+    #: Repositories left out, and whether any are left.
+    unknown: int
+    known: int
+
+
+def change_of(simulation: Simulation, candidate: Candidate) -> Change | None:
+    """How ``candidate`` differs from the policies in force; None where that was not asked for.
+
+    Repositories whose policy in force is not known are on neither side. Then the others are added up,
+    which leaves out, at registry scope, layers that several repositories hold: where there are such,
+    figures at that scope are unknown.
+    """
+    live = candidate.live_totals
+    if live is None:
+        return None
+    pairs = [(row.effect, row.live) for row in candidate.repositories if row.live is not None]
+    unknown = len(candidate.repositories) - len(pairs)
+    scope = main_scope(simulation)
+    # Totals have the layers that several repositories hold; they serve where they are of the same rows.
+    sums = pairs if unknown else [(candidate.totals, live)]
+    apart = not unknown or not _shares(candidate)
+
+    def money(pick: Callable[[Effect], Money], at: Scope | Literal["mixed"]) -> Money:
+        total = _without_dust(add_up(less(pick(one), pick(other)) for one, other in sums))
+        return total if apart or at == "repository" else replace(total, amount=None)
+
+    low = low_scope_of_all(simulation, candidate)
+    freed = sum(bytes_at(one.freed_bytes, scope) - bytes_at(other.freed_bytes, scope) for one, other in sums)
+    sides = [
+        united(
+            (known_of(effect).freed for effect in side),
+            known=sum(effect.freed_bytes.repository for effect in side),
+        )
+        for side in ([one for one, _ in sums], [other for _, other in sums])
+    ]
+    is_known = (apart or scope == "repository") and not any(side.nothing_known for side in sides)
+    return Change(
+        leaving=sum(one.leaving - other.leaving for one, other in pairs),
+        archiving=sum(one.archiving - other.archiving for one, other in pairs),
+        freed=freed if is_known else None,
+        missing=united(sides, known=1),
+        low=money(lambda effect: effect.saving_low, low),
+        high=money(lambda effect: effect.saving_high, scope),
+        scope=scope,
+        unknown=unknown,
+        known=len(pairs),
+    )
+
+
+def _shares(candidate: Candidate) -> bool:
+    """Whether the totals at registry scope have anything that no row has, or may have."""
+    rows, live = candidate.repositories, candidate.live_totals
+    lives = [row.live for row in rows if row.live is not None]
+    sides = [(candidate.totals, [row.effect for row in rows])]
+    sides += [] if live is None else [(live, lives)]
+    return any(
+        total.freed_bytes.registry != sum(effect.freed_bytes.registry for effect in of)
+        or total.archived_bytes.registry != sum(effect.archived_bytes.registry for effect in of)
+        for total, of in sides
+    )
+
+
 def less(one: Money, other: Money) -> Money:
     """``one`` less ``other``; unknown where either is."""
     if one.amount is None or other.amount is None:
         return Money(None, one.currency, one.period, tuple(sorted({*one.leaves_out, *other.leaves_out})))
-    return one + replace(other, amount=-other.amount)
+    # A minus sign would round.
+    return one + replace(other, amount=other.amount.copy_negate())
 
 
 def no_region(candidate: Candidate) -> bool:

@@ -22,11 +22,14 @@ from reports.text import shortened, visible
 from reports.what_if_figures import (
     NAIVE,
     Line,
+    change_of,
     four_lines,
     known_of,
     main_scope,
+    orders_by_low_end,
     shown_scopes,
     split,
+    without_policy_in_force,
 )
 from reports.what_if_images import Names, tags_of
 from reports.what_if_terminal import (
@@ -44,6 +47,7 @@ from reports.what_if_terminal import (
 )
 from reports.what_if_words import (
     archiving_note,
+    change_text,
     grouped_warnings,
     place_of,
     replica_note,
@@ -184,15 +188,19 @@ def _totals(simulation: Simulation, candidate: Candidate) -> str:
         table.add_row(
             line.label, marked(f"{line.artifacts:,}", line.uncounted), *(column[n] for column in columns)
         )
-    notes = [f"Saved: {saved_text(effect)}", *_naive(simulation, effect)]
+    change = change_of(simulation, candidate)
+    against = [] if change is None else [f"Against the policies in force: {change_text(change)}"]
+    notes = [f"Saved: {saved_text(effect)}", *against, *_naive(simulation, effect)]
     if effect.archiving:
         notes.append("ARCHIVED: the amount is what archiving saves; what archived images cost is in KEPT.")
-    elif effect.archived_bytes.repository:
+    elif any(bytes_at(effect.archived_bytes, scope) for scope in scopes):
         notes.append("ARCHIVED: layers that only archived images hold once the others have left.")
     if "auto" not in simulation.scope or len(shown_scopes(simulation)) == 1:
         notes.append(f"Each layer is counted once per {main_scope(simulation)}.")
-    reasons = sorted({reason for line in lines for reason in _reasons(line)})
-    notes += [f"* not included: {reason}" for reason in reasons]
+    reasons = {reason for line in lines for reason in _reasons(line)}
+    if change is not None:
+        reasons |= {*change.missing.reasons, *change.low.leaves_out, *change.high.leaves_out}
+    notes += [f"* not included: {reason}" for reason in sorted(reasons)]
     return rendered(table) + "\n" + wrapped_lines(notes)
 
 
@@ -254,10 +262,7 @@ def _compared(simulation: Simulation, candidate: Candidate) -> Iterator[str]:
 
 
 def _without_policy(candidate: Candidate) -> Iterator[str]:
-    unknown = sum(row.live is None for row in candidate.repositories)
-    if unknown:
-        where = counted(unknown, "repository", "repositories")
-        yield f"* not included: {where} whose policy in force is not known"
+    yield from (f"* not included: {reason}" for reason in without_policy_in_force(candidate))
 
 
 def _side_by_side(simulation: Simulation, shown: Sequence[Candidate]) -> Iterator[str]:
@@ -410,6 +415,8 @@ def _repositories(simulation: Simulation, candidate: Candidate, limit: int) -> s
         (amounts.total, total_money),
     )
     notes = [f"FREED and SAVED are at {scope} scope."] if len(shown_scopes(simulation)) > 1 else []
+    if orders_by_low_end(simulation, candidate):
+        notes.append("Ordered by what is surely saved, the low end.")
     if with_use:
         notes.append("NEEDED: of those that leave or are archived, in use or protected.")
     if with_live:

@@ -37,6 +37,7 @@ from reports.what_if_figures import (
     NAIVE,
     known_of,
     main_scope,
+    orders_by_low_end,
     shown_scopes,
     split,
 )
@@ -73,6 +74,10 @@ def repository_table(simulation: Simulation, candidate: Candidate, name: str) ->
         rest, of_all = _alarm_cell(sum(values[MOST_ROWS:])), _alarm_cell(pick(totals))
         return text_column(Column(label=label, hint=hint), cells, other=rest, shared=DASH, total=of_all)
 
+    needed = _needed(simulation)
+    order = "ordered by what is surely saved, the low end"
+    if not orders_by_low_end(simulation, candidate):
+        order = "those that save most first"
     filled = [
         text_column(
             Column(label="Repository", numeric=False),
@@ -84,7 +89,7 @@ def repository_table(simulation: Simulation, candidate: Candidate, name: str) ->
         counts("Leave", lambda effect: effect.leaving, "Deleted by a rule, or with their subject"),
         counts("Archived", lambda effect: effect.archiving, "Moved to the archive storage class"),
         counts("Held", lambda effect: effect.blocked, "A rule claims them; an index that stays keeps them"),
-        *(counts(label, pick, hint, alarm=True) for label, pick, hint in _needed(simulation)),
+        *(counts(label, pick, hint, alarm=True) for label, pick, hint in needed),
         *(_freed(candidate, scope) for scope in scopes),
         *(_saving(candidate, scope) for scope in scopes),
     ]
@@ -102,12 +107,12 @@ def repository_table(simulation: Simulation, candidate: Candidate, name: str) ->
     currency = totals.saving.repository.currency
     return filled_table(
         name,
-        "Repositories, those that save most first",
+        f"Repositories, {order}",
         filled,
         with_shared=with_shared,
         groups=(
             ("", 1),
-            ("Artifacts", 5),
+            ("Artifacts", 3 + len(needed)),
             ("Freed, GB", len(scopes)),
             (f"Saved, {currency} a month", len(scopes)),
             *((("", 1),) if live else ()),

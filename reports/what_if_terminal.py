@@ -46,14 +46,12 @@ def signed_size(size_bytes: int) -> str:
 
 def dollars(money: Money) -> str:
     """Whole cents; zero beside something unknown is unknown."""
-    if money.leaves_out and not money.amount:
-        return f"{UNKNOWN} "
     return cents_figure(None if money.amount is None else round(money.amount, CENT_DECIMALS), money)
 
 
 def cents_figure(shown: Decimal | None, money: Money) -> str:
-    """``shown`` cents of ``money``, never as nothing where there is something."""
-    if shown is None or money.amount is None:
+    """``shown`` cents of ``money``, never as nothing where there is something or may be."""
+    if shown is None or money.amount is None or (money.leaves_out and not money.amount):
         return f"{UNKNOWN} "
     sign = "-" if shown < 0 else ""
     small = not shown and money.amount > 0
@@ -67,15 +65,27 @@ def marked(figure: str, missing: Missing) -> str:
 
 
 def wrapped_lines(lines: Iterator[str] | Sequence[str] | map[str]) -> str:
-    """Each line wrapped and safe to print."""
+    """Each line safe to print, and wrapped as ``wrapped`` does."""
     return "".join(f"{wrapped(visible(line))}\n" for line in lines)
 
 
 def wrapped(line: str) -> str:
-    """``line`` on as many lines as it needs; those after the first are indented further."""
-    indent = " " * (len(line) - len(line.lstrip(" ")))
-    text = wrap(line, WIDTH, subsequent_indent=f"{indent}   ", break_on_hyphens=False)
-    return "\n".join(text)
+    """``line`` on as many lines as it needs; those after the first are indented further.
+
+    A word is never broken, also where it is wider than a line: references stay whole to be copied.
+    """
+    text = line.lstrip(" ")
+    indent = " " * (len(line) - len(text))
+    lines = wrap(
+        text,
+        WIDTH,
+        # Given as an indent it also stays before a first word that is too wide.
+        initial_indent=indent,
+        subsequent_indent=f"{indent}   ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return "\n".join(lines)
 
 
 def plain_table(*headers: str, right: int) -> Table:

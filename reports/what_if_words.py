@@ -11,6 +11,8 @@ from analyzer.model.simulation import Archiving, Candidate, Effect, RepositoryEf
 from analyzer.model.units import Money
 from reports.cards import is_known
 from reports.figures import UNKNOWN, counted, headline_money, listed, size, span
+from reports.missing import Missing
+from reports.what_if_figures import Change
 
 #: Repositories that a grouped warning names.
 _NAMED: Final = 3
@@ -42,6 +44,60 @@ def saved_text(effect: Effect) -> str:
     figures = span(money_text(low), money_text(high))
     short = " at least, without what is not known" if low.leaves_out or high.leaves_out else ""
     return f"{figures} per month{short}"
+
+
+def change_text(change: Change) -> str:
+    """What a policy does more or less than those in force: artifacts, bytes and money.
+
+    A star is at what leaves something out; repositories that are on neither side are counted at the end.
+    """
+    if change.unknown and not change.known:
+        return "unknown, for no policy in force is known"
+    said = [_count_change(change.leaving, "artifact leaves", "artifacts leave")]
+    if change.archiving:
+        said.append(_count_change(change.archiving, "artifact archived", "artifacts archived"))
+    said.append(_freed_change(change.freed, change.missing))
+    said.append(_saved_more(change))
+    without = ""
+    if change.unknown:
+        where = counted(change.unknown, "repository", "repositories")
+        without = f" (without {where} whose policy in force is not known)"
+    return f"{', '.join(said)}{without}"
+
+
+def _count_change(number: int, one: str, many: str) -> str:
+    if not number:
+        return f"as many {many}"
+    return f"{abs(number):,} {'more' if number > 0 else 'fewer'} {one if abs(number) == 1 else many}"
+
+
+def _freed_change(freed: int | None, missing: Missing) -> str:
+    if freed is None or (not freed and missing.reasons):
+        return "how much is freed, unknown"
+    if not freed:
+        return "as much freed"
+    return f"{size(abs(freed))}{'*' if missing.reasons else ''} {'more' if freed > 0 else 'less'} freed"
+
+
+def _saved_more(change: Change) -> str:
+    known = [money for money in (change.low, change.high) if is_known(money)]
+    if not known or (len(known) < 2 and change.scope == "registry"):
+        return "how much is saved, unknown"
+    # The low end may be unknown for the layers that several repositories hold.
+    at = f" at {change.scope} scope" if len(known) < 2 else ""
+    star = "*" if any(money.leaves_out for money in known) else ""
+    low, high = known[0], known[-1]
+    least, most = sorted((low.amount or Decimal(0), high.amount or Decimal(0)))
+
+    def dollars(amount: Decimal) -> str:
+        return money_text(Money(abs(amount), low.currency, low.period))
+
+    if not least and not most:
+        return f"as much saved per month{at}"
+    if least < 0 < most:
+        return f"from {dollars(least)}{star} less to {dollars(most)}{star} more saved per month{at}"
+    near, far = sorted((least, most), key=abs)
+    return f"{span(dollars(near), dollars(far))}{star} {'more' if most > 0 else 'less'} saved per month{at}"
 
 
 def archiving_note(one: Archiving) -> str:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     is_flag=True,
     envvar="DEMURRAGE_FAIL_ON_IN_USE",
     show_envvar=True,
-    help="Exit with status 3 where a policy takes an image in use.",
+    help="Exit with status 3 where a policy takes an image in use, or a protected one.",
 )
 @click.option(
     "--prices",
@@ -95,8 +95,8 @@ def lint_command(
     from analyzer.model.lint import LintCode, Severity
 
     shared = common(context)
-    if fail_on_in_use and in_use is None:
-        raise InputError("--fail-on-in-use needs to know what is in use; give a list with --in-use FILE")
+    if fail_on_in_use and in_use is None and not protect:
+        raise InputError("--fail-on-in-use needs to know what is; add --in-use FILE or --protect GLOB")
     report = _judged(
         shared,
         globs=repositories,
@@ -112,7 +112,7 @@ def lint_command(
     for finding in report.findings:
         if threshold is not None and finding.severity.is_at_least(threshold):
             return WITH_FINDINGS
-        if fail_on_in_use and finding.code is LintCode.TAKES_IN_USE:
+        if fail_on_in_use and finding.code in {LintCode.TAKES_IN_USE, LintCode.TAKES_PROTECTED}:
             return WITH_FINDINGS
     return WITH_GAPS if report.gaps else 0
 

@@ -34,6 +34,9 @@ CODES = {
     "may be freed than is said",
     "UNREAD_INDEX": "{} without tags would leave, but may belong to an index here whose manifest "
     "was not read, and then stay with it",
+    "UNREAD_INDEX_TAGGED": "{} with tags would leave, but may belong to an index here whose manifest "
+    "was not read, and then stay with it",
+    "USED_LATER": "{} pulled or archived after the moment of evaluation: how it was then is not known",
 }
 
 
@@ -57,9 +60,13 @@ def find_warnings(
 
     One warning per repository and code at most, in the order of repositories and codes.
     """
+    artifacts, opaque = evaluator.frames.artifacts, evaluator.families.opaque
+    # That a tag is on a child is the exception: for that the index has to be known to be one.
+    beside_unread = _perhaps_children(evaluator, verdicts, opaque)
+    beside_index = _perhaps_children(evaluator, verdicts, opaque & (artifacts.listed == Listed.INDEX))
     touched = {
         "ACTIVATING": np.flatnonzero(verdicts.reason == Reason.ACTIVATING),
-        "CHILDREN_TAKE_SLOTS": _children_in_slots(evaluator, verdicts),
+        "CHILDREN_TAKE_SLOTS": _children_in_slots(evaluator, policies, policy_of, verdicts),
         "DEFERRED": np.flatnonzero(verdicts.deferred),
         "EQUAL_TIMES": _decided_by_tie(evaluator, policies, policy_of, verdicts),
         "FOLLOWS_SUBJECT": np.flatnonzero(verdicts.reason == Reason.FOLLOWS_SUBJECT),
@@ -69,10 +76,17 @@ def find_warnings(
         ),
         "RESTORED": _decided_by_restore(evaluator, policies, policy_of, verdicts),
         "UNKNOWN_TIME": np.flatnonzero(verdicts.reason == Reason.UNKNOWN_TIME),
+        # Of a stored pull only the day is known, and that day may not be over.
+        "USED_LATER": np.flatnonzero(
+            (verdicts.age_ms != NO_TIME)
+            & (verdicts.age_ms < -DAY_MS)
+            & (evaluator.census.base_ms <= evaluator.now_ms)
+        ),
         "UNREAD_HOLDER": _perhaps_holders(evaluator, verdicts),
-        "UNREAD_INDEX": _perhaps_children(evaluator, verdicts),
+        "UNREAD_INDEX": beside_unread[artifacts.tags[beside_unread] == 0],
+        "UNREAD_INDEX_TAGGED": beside_index[artifacts.tags[beside_index] > 0],
     }
-    repository = evaluator.frames.artifacts.repository
+    repository = artifacts.repository
     found: list[LifecycleWarning] = []
     for code, positions in touched.items():
         rows, starts = np.unique(repository[positions], return_index=True)
@@ -88,18 +102,29 @@ def _artifacts(count: int) -> str:
     return "1 artifact" if count == 1 else f"{count} artifacts"
 
 
-def _children_in_slots(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
-    """Children of indexes that stay, ranked by a rule that claims something in their repository.
+def _children_in_slots(
+    evaluator: Evaluator, policies: Sequence[Policy], policy_of: Int64, verdicts: Verdicts
+) -> Int64:
+    """Children of indexes that stay, selected by a rule that counts images and claims some there.
 
-    Only a rule that counts images gives ranks, so where nothing is ranked nothing is found.
+    Also where an earlier rule shields them: they hold slots of the later one all the same.
     """
-    families = evaluator.families
+    families, repository = evaluator.families, evaluator.frames.artifacts.repository
     stays = (verdicts.outcome[families.parent] == Outcome.KEPT) & (families.parent != families.child)
-    children = np.unique(families.child[stays & (verdicts.rank[families.child] > 0)])
+    child = np.zeros(len(repository), np.bool_)
+    child[families.child[stays]] = True
     claimed = np.isin(verdicts.reason, (Reason.CLAIMED, Reason.BLOCKED_BY_INDEX)) & (verdicts.rank > 0)
-    # Priorities fit into 31 bits.
-    deciding = (evaluator.frames.artifacts.repository.astype(np.int64) << 32) | verdicts.rule
-    return children[np.isin(deciding[children], np.unique(deciding[claimed]))]
+    holds = np.zeros(len(repository), np.bool_)
+    if not evaluator.options.children_take_slots or not child.any() or not claimed.any():
+        return np.flatnonzero(holds)
+    for policy, rows in evaluator.shares(policies, policy_of):
+        for rule in _rules_that_count(policy):
+            acts = np.zeros(len(evaluator.frames.repositories), np.bool_)
+            acts[repository[claimed & (verdicts.rule == rule.priority)]] = True
+            for block in evaluator.census.blocks(rows[acts[rows]]):
+                held = block.selected(rule) & child[block.at]
+                holds[block.positions(np.flatnonzero(held))] = True
+    return np.flatnonzero(holds)
 
 
 def _perhaps_holders(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
@@ -113,9 +138,9 @@ def _perhaps_holders(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
     return np.flatnonzero(holds & (verdicts.outcome != Outcome.EXPIRED) & frees[repository])
 
 
-def _perhaps_children(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
-    """What leaves untagged where something stays that could be an index, and would hold it."""
-    artifacts, opaque = evaluator.frames.artifacts, np.flatnonzero(evaluator.families.opaque)
+def _perhaps_children(evaluator: Evaluator, verdicts: Verdicts, holders: Bools) -> Int64:
+    """What leaves where one of ``holders``, which could be an index, stays and would hold it."""
+    artifacts, opaque = evaluator.frames.artifacts, np.flatnonzero(holders)
     outcome = verdicts.outcome
     doubtful = np.zeros(len(outcome), np.bool_)
     # What holds back expiry, and what archiving: as for indexes that are known.
@@ -127,7 +152,7 @@ def _perhaps_children(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
         held = np.zeros(len(evaluator.frames.repositories), np.bool_)
         held[artifacts.repository[opaque[holds]]] = True
         doubtful |= (outcome == leaves) & held[artifacts.repository]
-    return np.flatnonzero(doubtful & (artifacts.tags == 0))
+    return np.flatnonzero(doubtful)
 
 
 def _decided_by_restore(

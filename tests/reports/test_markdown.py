@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analyzer.model.frames import Int64
+from analyzer.model.frames import Frames, Int64
 from analyzer.model.records import Gap
-from analyzer.model.results import ScopedBytes, ScopedMoney
+from analyzer.model.results import UNKNOWN_SIZE, ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation, SimulationWarning
 from analyzer.model.units import GB, Money, from_ms
 from analyzer.model.verdicts import Outcome, Verdicts
@@ -29,6 +29,8 @@ WORLD = arrays_of(
     [
         [Image("sha256:1", frozenset({"v1", "v2", "v3", "v4"})), Image("sha256:2"), Image("sha256:3")],
         [Image("sha256:4", frozenset({HOSTILE}))],
+        # Repositories without images.
+        *[[] for _ in range(300)],
     ]
 )
 
@@ -100,6 +102,12 @@ def repository(position: int, name: str | None, shown: Effect, **more: Any) -> R
     )
 
 
+def world(*, ever_mounted: bool) -> Frames:
+    """Whether mounting is on now is not known; ``ever_mounted``: whether it has been."""
+    registries = WORLD.frames.registries.assign(blob_mounting="", blob_mounting_ever=ever_mounted)
+    return replace(WORLD.frames, registries=registries)
+
+
 def simulation(*candidates: Candidate, **more: Any) -> Simulation:
     names = [image.digest for image in WORLD.images]
 
@@ -114,7 +122,7 @@ def simulation(*candidates: Candidate, **more: Any) -> Simulation:
             "taken_from": from_ms(1_779_990_000_000),
             "taken_to": from_ms(1_779_990_000_000),
             "candidates": candidates or (candidate(),),
-            "frames": WORLD.frames,
+            "frames": world(ever_mounted=True),
             "facts": WORLD.facts,
             "digests": digests,
             "in_use": nothing,
@@ -170,11 +178,11 @@ TEXT = """\
 > **1 image that is in use would be taken:**
 > - `123456789012/eu-west-1/team/app@sha256:1` (tags `v1`, `v2`, `v3` and 1 more) would be deleted
 
-| Repository | Images leaving | Archived | Freed | Saved per month | In use |
-| :-- | --: | --: | --: | --: | --: |
-| `123456789012/eu-west-1/team/app` | 2 | 0 | 2.00–3.00 GB | 0.20–0.30 USD\\* | **1** |
-| `123456789012/eu-west-1/team/web` | 0 | 1 | 0 bytes | 0.00 USD | 0 |
-| **Total** | 2 | 1 | 2.00–3.00 GB | 0.20–0.30 USD\\* | **1** |
+| Repository | Images leaving | Archived | Freed | Saved per month | In use | Protected |
+| :-- | --: | --: | --: | --: | --: | --: |
+| `123456789012/eu-west-1/team/app` | 2 | 0 | 2.00–3.00 GB | 0.20–0.30 USD\\* | **1** | 0 |
+| `123456789012/eu-west-1/team/web` | 0 | 1 | 0 bytes | 0.00 USD | 0 | 0 |
+| **Total** | 2 | 1 | 2.00–3.00 GB | 0.20–0.30 USD\\* | **1** | 0 |
 
 1 more repository: nothing would leave.
 
@@ -191,8 +199,9 @@ def test_comment_says_what_would_leave_and_first_what_is_in_use() -> None:
 
 def test_resources_and_the_policy_in_force_have_their_columns() -> None:
     rows = candidate().repositories
-    live = replace(rows[0], live=LIVE)
-    shown = candidate(repositories=(live, *rows[1:]), live_totals=LIVE)
+    lives = (LIVE, effect(artifacts=1), effect(artifacts=5))
+    known = tuple(replace(row, live=live) for row, live in zip(rows, lives, strict=True))
+    shown = candidate(repositories=known, live_totals=LIVE)
     addresses = {0: ('aws_ecr_lifecycle_policy.app["a"]',), 2: ("module.m.aws_ecr_lifecycle_policy.q",)}
     lines = render_markdown(simulation(shown), addresses=addresses).splitlines()
     table = [line for line in lines if line.startswith("|")]
@@ -200,12 +209,116 @@ def test_resources_and_the_policy_in_force_have_their_columns() -> None:
     assert table[0].startswith("| Repository | Resource | Images leaving |")
     assert table[2] == (
         '| `123456789012/eu-west-1/team/app` | `aws_ecr_lifecycle_policy.app["a"]` | 1 → 2 | 0'
-        " | 1.00 GB → 2.00–3.00 GB | 0.10 USD → 0.20–0.30 USD\\* | 0 → **1** |"
+        " | 1.00 GB → 2.00–3.00 GB | 0.10 USD → 0.20–0.30 USD\\* | 0 → **1** | 0 |"
     )
     # A policy that is changed is shown, also where it changes nothing.
     assert table[4].startswith("| `123456789012/eu-west-1/team/quiet` | `module.m.aws_ecr")
     assert table[5].startswith("| **Total** |  | 1 → 2 | 0 → 1 |")
-    assert {line.count("|") for line in table} == {8}
+    assert {line.count("|") for line in table} == {9}
+    assert "policy in force is not known" not in "".join(lines)
+
+
+def shown_table(shown: Simulation) -> dict[str, list[str]]:
+    """The cells of each row by the last part of its name."""
+    lines = [line.strip("| ") for line in render_markdown(shown).splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in lines]
+    return {row[0].strip("`*").rpartition("/")[2]: row[1:] for row in rows}
+
+
+def test_a_policy_in_force_that_is_not_known_is_not_taken_for_none() -> None:
+    rows = candidate().repositories
+    shown = simulation(
+        candidate(repositories=(rows[0], replace(rows[1], live=LIVE), rows[2]), live_totals=LIVE)
+    )
+    table = shown_table(shown)
+    assert table["app"] == [
+        "unknown → 2",
+        "unknown → 0",
+        "unknown → 2.00–3.00 GB",
+        "unknown → 0.20–0.30 USD\\*",
+        "unknown → **1**",
+        "unknown → 0",
+    ]
+    assert table["web"][:2] == ["1 → 0", "0 → 1"]
+    # Of what is left out nothing is known: that none of it would be archived, say.
+    assert table["Total"] == [
+        "1\\* → 2",
+        "unknown → 1",
+        "1.00 GB\\* → 2.00–3.00 GB",
+        "0.10 USD\\* → 0.20–0.30 USD\\*",
+        "unknown → **1**",
+        "unknown → 0",
+    ]
+    text = render_markdown(shown)
+    assert "\n\\* without 2 repositories whose policy in force is not known; a region" in text
+    nothing = candidate(repositories=rows, live_totals=effect(artifacts=9))
+    assert shown_table(simulation(nothing))["Total"][:3] == [
+        "unknown → 2",
+        "unknown → 1",
+        "unknown → 2.00–3.00 GB",
+    ]
+    text = render_markdown(simulation(nothing))
+    assert "without 3 repositories whose policy in force is not known" in text
+
+
+def test_bytes_that_nobody_knows_are_unknown_on_both_sides() -> None:
+    unread = effect(
+        artifacts=3,
+        expired=2,
+        saving=scoped("0", None, UNKNOWN_SIZE),
+        expiry_saving=scoped("0", None, UNKNOWN_SIZE),
+    )
+    row = repository(0, "team/app", BIG, live=unread)
+    table = shown_table(simulation(candidate(repositories=(row,), totals=BIG, live_totals=unread)))
+    assert table["app"][2:4] == ["unknown → 2.00–3.00 GB", "unknown → 0.20–0.30 USD\\*"]
+    assert table["Total"][2:4] == table["app"][2:4]
+    row = repository(0, "team/app", unread)
+    text = render_markdown(simulation(candidate(repositories=(row,), totals=unread)))
+    assert "2 images would leave (how much is freed is unknown), how much would be saved is unknown" in text
+    assert "0 bytes" not in text
+    # Some of it is known.
+    part = replace(unread, freed_bytes=ScopedBytes(repository=GB, registry=GB))
+    row = repository(0, "team/app", part)
+    shown = simulation(candidate(repositories=(row,), totals=part))
+    assert shown_table(shown)["app"][2] == "1.00 GB\\*"
+    assert f"\\* without {UNKNOWN_SIZE}" in render_markdown(shown)
+
+
+@pytest.mark.parametrize(
+    ("given", "heads"),
+    [((False, False), []), ((True, False), ["In use"]), ((False, True), ["Protected"])],
+)
+def test_nothing_is_said_of_images_in_use_where_nobody_said_which_are(
+    given: tuple[bool, bool], heads: list[str]
+) -> None:
+    table = shown_table(simulation(in_use_given=given[0], protected_given=given[1]))
+    assert table["Repository"][4:] == heads
+    assert {len(row) for row in table.values()} == {4 + len(heads)}
+
+
+@pytest.mark.parametrize(
+    ("scope", "ever_mounted", "said"),
+    [
+        ("auto", True, "2.00–3.00 GB"),
+        # Nothing says that layers are shared: bytes stand where the money stands.
+        ("auto", False, "3.00 GB"),
+        ("repository", True, "3.00 GB"),
+        ("registry", False, "2.00 GB"),
+    ],
+)
+def test_bytes_are_shown_at_the_scopes_of_the_money(scope: str, ever_mounted: bool, said: str) -> None:
+    shown = simulation(scope=scope, frames=world(ever_mounted=ever_mounted))
+    table = shown_table(shown)
+    assert (table["app"][2], table["Total"][2]) == (said, said)
+    assert f"2 images would leave ({said} freed)" in render_markdown(shown)
+
+
+def test_accepted_gaps_are_counted() -> None:
+    gap = Gap("123456789012", "eu-west-1", "team/x", "ecr:DescribeImages", "AccessDenied", "missing it")
+    text = render_markdown(simulation(), accepted_gaps=(gap,) * 6)
+    assert "\nAccepted gaps: 6\n" in text
+    assert "team/x" not in text
+    assert "Accepted gaps" not in render_markdown(simulation())
 
 
 def test_nothing_leaving_is_said_plainly() -> None:
@@ -308,7 +421,7 @@ def test_hostile_names_format_link_and_call_nothing() -> None:
     for raw in ("https://", "www.evil", "@everyone", "](", "**!**"):
         assert raw not in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {8}
+    assert {line.count("|") for line in tables} == {9}
     # Everything is still there to be read.
     shown = html.unescape(text).replace("\u200b", "")
     assert shown.count("<img src=x>@everyone #1 [x](https://evil.example)") >= 8

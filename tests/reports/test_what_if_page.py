@@ -108,6 +108,17 @@ def test_nothing_is_said_of_images_in_use_where_nobody_said_which_are() -> None:
     assert asked.repositories is not None
     assert "In use" not in [column.label for column in unasked.repositories.columns]
     assert "In use" in [column.label for column in asked.repositories.columns]
+    for table in (unasked.repositories, asked.repositories):
+        assert sum(width for _, width in table.groups) == len(table.columns)
+
+
+def test_the_order_of_the_rows_is_said_as_it_is() -> None:
+    apart = what_if_section(build_simulation(4, mounting=True)).candidates[0].repositories
+    together = what_if_section(build_simulation(4)).candidates[0].repositories
+    assert apart is not None
+    assert together is not None
+    assert apart.caption == "Repositories, ordered by what is surely saved, the low end"
+    assert together.caption == "Repositories, those that save most first"
 
 
 def test_cards_show_both_scopes_only_where_layers_may_be_shared() -> None:

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from analyzer.model.results import UNKNOWN_SIZE, ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Replica, Simulation, SimulationWarning
+from analyzer.model.units import GB
+from reports.figures import size
+from reports.what_if_figures import change_of
 from reports.what_if_table import what_if_text
+from reports.what_if_words import change_text, place_of
 from tests.reports.test_what_if_json import simulated
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
 from tests.support.simulation_fixture import ARCHIVE, KEEP, NOTHING, build_simulation
@@ -51,6 +56,11 @@ def table(text: str, first: str) -> list[list[str]]:
         elif rows and rows[-1][0] in {"Total", "KEPT"}:
             break
     return rows
+
+
+def fits(text: str) -> bool:
+    """Whether no line is too long, but for words that would have to be broken."""
+    return all(len(line) <= 100 or len(line.split()) == 1 for line in text.splitlines())
 
 
 def amount(cell: str) -> Decimal:
@@ -105,10 +115,10 @@ def test_images_in_use_and_protected_stand_above_everything() -> None:
         < text.index("Named as in use, and not there: 3 images")
         < text.index("TOTAL")
     )
-    flat = "".join(text.split())
+    words = text.split()
     for row in candidate.repositories:
         for digest in simulation.digests(np.union1d(row.in_use, row.protected)):
-            assert f"{row.repository}@{digest}" in flat
+            assert place_of(row) + f"@{digest}" in words
     assert "deleted by rule" in text
 
 
@@ -139,7 +149,7 @@ def test_policies_stand_side_by_side_and_each_is_told_apart() -> None:
 
 def test_dozens_of_policies_still_fit() -> None:
     text = what_if_text(build_simulation(2, policies=(KEEP, ARCHIVE, NOTHING) * 3))
-    assert max(map(len, text.splitlines())) <= 100
+    assert fits(text)
 
 
 def test_the_change_from_the_policies_in_force_is_shown() -> None:
@@ -151,6 +161,158 @@ def test_the_change_from_the_policies_in_force_is_shown() -> None:
     assert "unknown" in [row[-1] for row in rows]
     assert total[-1].endswith("*")
     assert "* not included: 1 repository whose policy in force is not known" in text
+
+
+def live_totals(simulation: Simulation, **figures: Any) -> Simulation:
+    """``simulation``, with what the policies in force would do changed to that, all of them known."""
+    candidate = simulation.candidates[0]
+    live = replace(candidate.totals, **figures)
+    rows = tuple(replace(row, live=row.effect) for row in candidate.repositories)
+    return replace(simulation, candidates=(replace(candidate, repositories=rows, live_totals=live),))
+
+
+def said_of_change(simulation: Simulation) -> str:
+    change = change_of(simulation, simulation.candidates[0])
+    assert change is not None
+    return change_text(change)
+
+
+def test_a_line_says_what_the_policy_does_more_than_those_in_force() -> None:
+    simulation = build_simulation(5, live=True)
+    candidate = simulation.candidates[0]
+    known = [(row.effect, row.live) for row in candidate.repositories if row.live is not None]
+    assert len(known) == 4
+    more = sum(effect.leaving - live.leaving for effect, live in known)
+    freed = sum(effect.freed_bytes.repository - live.freed_bytes.repository for effect, live in known)
+    saved = sum((effect.saving_low.amount or 0) - (live.saving_low.amount or 0) for effect, live in known)
+    line = (
+        f"Against the policies in force: {more} more artifacts leave, {size(freed)} more freed, ${saved:.2f}"
+        " more saved per month (without 1 repository whose policy in force is not known)"
+    )
+    lines = what_if_text(simulation).splitlines()
+    saved_at = next(n for n, text in enumerate(lines) if text.startswith("Saved: "))
+    assert lines[saved_at + 1].startswith("Against the policies in force: ")
+    assert line in " ".join(" ".join(lines).split())
+    assert "Against the policies" not in what_if_text(build_simulation(5))
+
+
+def test_less_the_same_and_unknown_are_said_as_such() -> None:
+    simulation = build_simulation(1)
+    totals = simulation.candidates[0].totals
+    assert said_of_change(live_totals(simulation)) == (
+        "as many artifacts leave, as much freed, as much saved per month"
+    )
+    freed = totals.freed_bytes.repository + 5 * GB
+    most = replace(totals.saving_high, amount=(totals.saving_high.amount or Decimal(0)) + 3)
+    least = replace(totals.saving_low, amount=(totals.saving_low.amount or Decimal(0)) + 1)
+    more = ScopedBytes(repository=freed, registry=freed)
+    assert said_of_change(live_totals(simulation, freed_bytes=more, saving_low=least, saving_high=most)) == (
+        "as many artifacts leave, 5.00 GB less freed, $1.00–$3.00 less saved per month"
+    )
+    mixed = replace(totals.saving_low, amount=(totals.saving_low.amount or Decimal(0)) - 2)
+    assert "from $3.00 less to $2.00 more saved per month" in said_of_change(
+        live_totals(simulation, saving_low=mixed, saving_high=most)
+    )
+    unpriced = replace(totals.saving_low, amount=None, leaves_out=("the region is not known",))
+    unread = ScopedMoney(
+        repository=replace(totals.saving_low, amount=Decimal(0), leaves_out=(UNKNOWN_SIZE,)),
+        registry=replace(totals.saving_low, amount=Decimal(0), leaves_out=(UNKNOWN_SIZE,)),
+    )
+    assert said_of_change(
+        live_totals(
+            simulation,
+            saving_low=unpriced,
+            saving_high=unpriced,
+            expiry_saving=unread,
+            freed_bytes=ScopedBytes(repository=0, registry=0),
+        )
+    ) == ("as many artifacts leave, how much is freed, unknown, how much is saved, unknown")
+
+
+def test_counts_of_the_change_are_of_the_repositories_that_are_known() -> None:
+    simulation = live_totals(build_simulation(2, policies=(ARCHIVE,)))
+    candidate = simulation.candidates[0]
+    first, *others = candidate.repositories
+    assert first.live is not None
+    fewer = replace(first.live, expired=first.effect.expired + 1, transitioned=first.effect.transitioned - 2)
+    rows = (replace(first, live=fewer), *others)
+    said = said_of_change(replace(simulation, candidates=(replace(candidate, repositories=rows),)))
+    assert said.startswith("1 fewer artifact leaves, 2 more artifacts archived, as much freed")
+    none = tuple(replace(row, live=None) for row in rows)
+    said = said_of_change(replace(simulation, candidates=(replace(candidate, repositories=none),)))
+    assert said == "unknown, for no policy in force is known"
+
+
+def test_shared_layers_of_a_policy_that_is_not_known_are_not_shared_out() -> None:
+    simulation = build_simulation(5, live=True, mounting=True)
+    candidate = simulation.candidates[0]
+    totals = candidate.totals
+    both = totals.freed_bytes
+    shared = replace(
+        candidate,
+        totals=replace(totals, freed_bytes=replace(both, registry=both.registry + GB)),
+    )
+    said = said_of_change(replace(simulation, candidates=(shared,)))
+    # The low end stands at registry scope, and cannot be told.
+    assert "more saved per month at repository scope (without 1 repository" in said
+    assert "–" not in said
+    said = said_of_change(replace(simulation, candidates=(shared,), scope="registry"))
+    assert "how much is freed, unknown, how much is saved, unknown (without 1 repository" in said
+
+
+def test_the_order_of_the_rows_is_explained_where_it_does_not_show() -> None:
+    said = "Ordered by what is surely saved, the low end."
+    assert said in what_if_text(build_simulation(4, mounting=True))
+    assert said not in what_if_text(build_simulation(4, mounting=True, scope="registry"))
+    assert said not in what_if_text(build_simulation(4, mounting=False))
+
+
+@pytest.mark.parametrize("scope", ["repository", "registry"])
+def test_layers_that_move_without_an_image_are_explained_at_each_scope(scope: str) -> None:
+    simulation = build_simulation(3, mounting=True)
+    candidate = simulation.candidates[0]
+    moved = ScopedBytes(**{"repository": 0, "registry": 0, scope: GB // 3})
+    totals = replace(candidate.totals, transitioned=0, transitioned_followers=0, archived_bytes=moved)
+    said = "ARCHIVED: layers that only archived images hold once the others have left."
+    shown = replace(simulation, candidates=(replace(candidate, totals=totals),))
+    assert said in what_if_text(shown)
+    # A figure that is not shown needs no explanation.
+    other: Any = "registry" if scope == "repository" else "repository"
+    assert said not in what_if_text(replace(shown, scope=other))
+
+
+def test_references_stay_whole_to_be_copied() -> None:
+    simulation = build_simulation(2, in_use=True, images=40)
+    names = [f"sha256:{n:064x}" for n in range(len(simulation.in_use))]
+    named = replace(simulation, digests=lambda positions: [names[n] for n in positions.tolist()])
+    candidate = named.candidates[0]
+    first = candidate.repositories[0]
+    row = replace(first, repository="team-a/" + "long-name-" * 4, in_use=first.claimed)
+    text = what_if_text(replace(named, candidates=(replace(candidate, repositories=(row,)),)))
+    reference = f"   {place_of(row)}@{names[row.claimed[0]]}"
+    assert len(reference) > 100
+    # On a line of its own, indented as the others.
+    assert reference in text.splitlines()
+
+
+def test_zero_beside_something_unknown_is_unknown_in_the_sum_of_the_rest_too() -> None:
+    simulation = build_simulation(20)
+    candidate = simulation.candidates[0]
+    nothing = replace(candidate.totals.saving_low, amount=Decimal(0), leaves_out=(UNKNOWN_SIZE,))
+    none: dict[str, Any] = {
+        "expiry_saving": ScopedMoney(repository=nothing, registry=nothing),
+        "saving": ScopedMoney(repository=nothing, registry=nothing),
+        "saving_low": nothing,
+        "saving_high": nothing,
+    }
+    rows = tuple(replace(row, effect=replace(row.effect, **none)) for row in candidate.repositories)
+    totals = replace(candidate.totals, **none)
+    text = what_if_text(
+        replace(simulation, candidates=(replace(candidate, repositories=rows, totals=totals),))
+    )
+    shown = {row[0]: row[-1] for row in table(text, "REPOSITORY")}
+    assert "Other (5 repositories)" in shown
+    assert set(shown.values()) == {"unknown"}
 
 
 def test_archiving_that_saves_nothing_says_so() -> None:
@@ -224,7 +386,7 @@ def test_nothing_unknown_is_shown_as_zero() -> None:
 )
 def test_it_fits_a_terminal_and_controls_nothing_in_it(arguments: dict[str, Any]) -> None:
     text = what_if_text(build_simulation(**arguments))
-    assert max(map(len, text.splitlines())) <= 100
+    assert fits(text)
     assert all(line == line.rstrip() for line in text.splitlines())
     for unseen in ("\u202e", "\u2066", "\u200b", "\x1b", "\x00", "\ud800", "\t", "\r"):
         assert unseen not in text
@@ -247,7 +409,7 @@ def test_hostile_warnings_and_rules_control_nothing_either() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "[bold]" in text
-    assert max(map(len, text.splitlines())) <= 100
+    assert fits(text)
 
 
 @given(lifecycle_cases())
@@ -255,6 +417,6 @@ def test_hostile_warnings_and_rules_control_nothing_either() -> None:
 def test_whatever_the_simulator_says_can_be_shown(case: LifecycleCase) -> None:
     simulation: Simulation = simulated(case)
     text = what_if_text(simulation)
-    assert max(map(len, text.splitlines())) <= 100
+    assert fits(text)
     totals = simulation.candidates[0].totals
     assert ("!! IN USE" in text) == bool(totals.leaving or totals.archiving)

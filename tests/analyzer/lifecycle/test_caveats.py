@@ -157,8 +157,27 @@ def test_untagged_images_beside_an_index_that_nobody_read(shown: Shown) -> None:
     images = [image("a", 9), image("b", 9, "v1"), image("x", 1, "v2"), image("c", 1)]
     unread = Presentation(shown={"x": shown}, listed=Listed.INDEX)
     assert warned([images, [image("d", 9)]], rule(PUSHED, 5), presentation=unread) == {
-        (0, "UNREAD_INDEX"): "a"
+        (0, "UNREAD_INDEX"): "a",
+        (0, "UNREAD_INDEX_TAGGED"): "b",
     }
+
+
+def test_children_that_an_earlier_rule_shields_hold_slots_of_the_later_one() -> None:
+    images = [
+        image("i", 1, "latest", children=("a", "b")),
+        image("a", 1.1),
+        image("b", 1.2),
+        image("c", 3, "v1"),
+        image("d", 4, "v2"),
+    ]
+    untagged = rule(PUSHED, 14, tag_status=TagStatus.UNTAGGED)
+    assert warned([images], untagged, rule(COUNT, 3, 2)) == {(0, "CHILDREN_TAKE_SLOTS"): "ab"}
+
+
+def test_a_pull_after_the_moment_is_named_where_it_decides() -> None:
+    pulled = image("a", 100, "v1", last_pull_ms=NOW_MS + 3 * DAY_MS)
+    archive = rule(CountType.SINCE_IMAGE_PULLED, 30, action=Action.TRANSITION)
+    assert warned([[pulled]], archive) == {(0, "USED_LATER"): "a"}
 
 
 def test_an_unread_index_holds_nothing_that_it_leaves_with() -> None:
