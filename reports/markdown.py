@@ -113,6 +113,8 @@ def _lines(
 def _headline(simulation: Simulation, candidate: Candidate) -> str:
     totals = candidate.totals
     if not totals.leaving and not totals.archiving:
+        if not candidate.repositories:
+            return "ECR lifecycle policies: nothing could be judged"
         return "ECR lifecycle policies: no image would leave"
     known, low = known_of(totals), _low_scope_of_all(simulation, candidate)
     parts = []

@@ -112,11 +112,17 @@ class Needed:
 
 
 def needed_images(
-    world: World, in_use: Path | None, protect: Sequence[str], *, whole_registries: bool
+    world: World,
+    in_use: Path | None,
+    protect: Sequence[str],
+    *,
+    whole_registries: bool,
+    required: bool = False,
 ) -> Needed:
     """What --in-use and --protect name in ``world``; its ``warnings`` are the caller's to show.
 
-    Raises InputError for a file that cannot be read or understood, and for a GLOB that is none.
+    Raises InputError for a file that cannot be read or understood, for a GLOB that is none, and where
+    the list is ``required`` and about nothing that was read.
     """
     from analyzer.references import find_in_use, find_protected, parse_protect, read_references
 
@@ -131,6 +137,11 @@ def needed_images(
         found = find_in_use(references, frames, facts, families, digests, whole_registries=whole_registries)
         used, missing = found.in_use, tuple(reference.text for reference in found.unmatched)
         warnings += _uncovered(references, found)
+        if required and references and len(found.elsewhere) == len(references):
+            raise InputError(
+                f"--in-use {in_use}: none of its {len(references):,} references is to anything that was "
+                f"read, {references[0].text} for one, and so nothing could fail; write whole image URIs"
+            )
     if protect:
         covered = find_protected(parse_protect(protect), frames, facts, families, digests)
         protected = covered.protected

@@ -106,6 +106,7 @@ def lint_command(
         at=at,
         prices=load_price_book(prices),
         accepted=load_accepted_gaps(accept_gaps),
+        required=fail_on_in_use,
     )
     shared.write(_rendered(report, shared.format))
     threshold = None if fail_on is None else Severity(fail_on)
@@ -127,6 +128,7 @@ def _judged(
     at: datetime | None,
     prices: PriceBook,
     accepted: Sequence[AcceptedGap],
+    required: bool,
 ) -> LintReport:
     import numpy as np
 
@@ -144,7 +146,7 @@ def _judged(
     world = load_world(database, at_ms=None if at is None else to_ms(at))
     frames = world.frames
     rows = matching_rows(frames, globs)
-    needed = needed_images(world, in_use, protect, whole_registries=True)
+    needed = needed_images(world, in_use, protect, whole_registries=True, required=required)
     tell_warnings(shared, needed)
     with database.read() as connection:
 

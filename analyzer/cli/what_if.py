@@ -269,7 +269,13 @@ class _Asked:
             if self.by_rule and len(planned.proposal.policies) > 1:
                 notes = (*notes, "--by-rule shows the rules of one policy, and the plan sets several")
             plan = _Planned(planned.addresses, notes)
-        needed = needed_images(world, self.in_use, self.protect, whole_registries=not self.images)
+        needed = needed_images(
+            world,
+            self.in_use,
+            self.protect,
+            whole_registries=not self.images,
+            required=self.fail_on_in_use,
+        )
         if shared.format == "csv":
             tell_warnings(shared, needed)
         # A plan is about a change; of files nobody knows what was in force before.
@@ -339,7 +345,11 @@ def _rendered(
         from reports.markdown import render_markdown
 
         # The notes of a plan are among the warnings of the simulation.
-        return render_markdown(simulation, addresses=None if plan is None else plan.addresses)
+        return render_markdown(
+            simulation,
+            addresses=None if plan is None else plan.addresses,
+            accepted_gaps=[gap for gap, _ in accepted],
+        )
     from analyzer.cli.tables import gaps_text
     from reports.what_if_table import what_if_text
 

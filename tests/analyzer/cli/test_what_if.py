@@ -348,7 +348,8 @@ def test_images_in_use_that_would_be_taken_come_first(what_if: Cli) -> None:
 def test_a_list_about_other_registries_does_not_pass_for_a_clean_one(what_if: Cli, files: Path) -> None:
     _write(files, "typo.txt", f"{HOST.replace(ACCOUNT, '999999999999')}/app:dev-1\n")
     asked = ("--policy", "old.json", "--in-use", "typo.txt")
-    outcome = what_if(*asked, "--fail-on-in-use")
+    _bad_usage(what_if(*asked, "--fail-on-in-use"), "--in-use typo.txt: none of its 1 references")
+    outcome = what_if(*asked)
     said = "--in-use: 1 of 1 references are to registries or repositories that were not read"
     assert (outcome.status, said in " ".join(outcome.out.split())) == (0, True)
     assert said in _answer(what_if(*asked, "--format", "json"))["warnings"][0]
