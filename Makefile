@@ -23,7 +23,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-st
 demo: $(VENV)/run.stamp
 	$(BIN)/demurrage demo --output-dir demurrage-demo
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/dev.stamp $(VENV)/ministack.stamp
 	$(BIN)/python -m pytest -n auto
 
 check: $(VENV)/dev.stamp
@@ -43,6 +43,7 @@ bench: $(VENV)/dev.stamp
 lock:
 	$(COMPILE) --extra dev -o constraints/dev.txt pyproject.toml constraints/build.in
 	$(COMPILE) --extra demo -o constraints/run.txt -c constraints/dev.txt pyproject.toml constraints/build.in
+	$(COMPILE) -o constraints/ministack.txt constraints/ministack.in
 
 clean:
 	rm -rf $(VENV) build dist demurrage-demo
@@ -51,6 +52,14 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+# An emulator of AWS that asks for a botocore of its own, and so for an environment of its own. Tests
+# find its command there, and skip where it is not.
+$(VENV)/ministack.stamp: constraints/ministack.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/ministack
+	$(VENV)/ministack/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+		--require-hashes -r $<
+	@touch $@
 
 # The lock first, hashes checked; then the project, whose build backend is in the lock too.
 $(VENV)/%.stamp: constraints/%.txt pyproject.toml | $(BIN)/python
