@@ -163,6 +163,40 @@ class RepositoryRead:
         return self.name, self.created_at_ms
 
 
+class UseKind(IntEnum):
+    """How a workload uses an image, by the code the store keeps."""
+
+    #: It runs now.
+    RUNNING = 0
+    #: It would be pulled at the workload's next start.
+    CONFIGURED = 1
+    #: An earlier state of the workload names it: what a rollback would pull.
+    PREVIOUS = 2
+
+
+class WorkloadUse(NamedTuple):
+    """A workload names an image."""
+
+    #: Of its account and region: ``cluster/service``, a function's name with its version.
+    workload: str
+    #: As the workload gives it, with ``@digest`` behind where it says which digest it got.
+    reference: str
+    kind: UseKind
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadRead:
+    """What one source of workloads in a registry's account and region names, as one run saw it.
+
+    A use disappears only when ``status`` is complete.
+    """
+
+    #: ecs, lambda, eks, inspector, apprunner, batch, sagemaker, codebuild.
+    source: str
+    status: ReadStatus
+    uses: Sequence[WorkloadUse] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryKey:
     """A private registry: one account in one region of one partition."""
@@ -187,3 +221,5 @@ class RegistryRead:
     settings: Mapping[str, str] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     refusals: Sequence[ManifestRefusal] = ()
+    #: Sources of workloads that were asked; those left out keep what is known of them.
+    workloads: Sequence[WorkloadRead] = ()

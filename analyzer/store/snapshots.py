@@ -11,6 +11,7 @@ from analyzer.errors import InputError
 from analyzer.model.records import Gap, ReadStatus, RegistryKey, RegistryRead, RepositoryRead
 from analyzer.store import tables
 from analyzer.store.state import during, load_repository, load_settings, media_types
+from analyzer.store.workloads import workload_reads
 
 _NO_SNAPSHOT = "the database holds no snapshot yet; run: demurrage collect"
 
@@ -120,7 +121,7 @@ def rebuild(connection: Connection, snapshot: SnapshotRef) -> RegistryRead:
     """The registry exactly as the store knew it when ``snapshot`` was committed.
 
     Gaps and refusals are not part of it. Repositories are ordered by name and creation time,
-    artifacts by digest; their ``status`` is that of their last read.
+    artifacts by digest; their ``status`` is that of their last read. So are sources of workloads, by name.
     """
     repository, read = tables.repository, tables.repository_read
     query = (
@@ -149,4 +150,5 @@ def rebuild(connection: Connection, snapshot: SnapshotRef) -> RegistryRead:
         load_settings(
             connection, tables.registry_setting, "registry_id", snapshot.registry_id, snapshot.number
         ),
+        workloads=workload_reads(connection, snapshot.registry_id, snapshot.number),
     )

@@ -325,3 +325,58 @@ registry_fact = Table(
     Column("shared_bytes", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+#: Names of workloads inside their account and region: ``cluster/service``, a function, a job.
+workload = Table("workload", metadata, _id(), Column("name", Text, nullable=False, unique=True))
+
+#: Image references as workloads give them, with the digest where the workload says which it got.
+image_reference = Table("image_reference", metadata, _id(), Column("name", Text, nullable=False, unique=True))
+
+#: A workload of the registry's account and region names an image, wherever that is.
+workload_use = Table(
+    "workload_use",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    #: Of what kind it is: ecs, lambda, eks…
+    Column("source", String(32), primary_key=True),
+    _reference("workload_id", "workload", primary_key=True),
+    _reference("image_reference_id", "image_reference", primary_key=True),
+    #: ``model.records.UseKind``.
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    *_interval(),
+    sqlite_with_rowid=False,
+)
+
+#: Sources of workloads were read during the interval, and went that way.
+workload_read = Table(
+    "workload_read",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    Column("source", String(32), primary_key=True),
+    *_interval(),
+    Column("status", String(16), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Snapshots of an earlier run, cut short, that a run took for its own because they were young enough.
+resumed_snapshot = Table(
+    "resumed_snapshot",
+    metadata,
+    _reference("run_id", "run", primary_key=True),
+    _reference("registry_id", "registry", primary_key=True),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Repositories read while a registry's snapshot is still being taken, for whoever has to take it
+#: again after a kill; the snapshot's commit removes them.
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    Column("repository", String(256), primary_key=True),
+    Column("created_at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("read_at_ms", BigInteger, nullable=False),
+    #: A ``model.records.RepositoryRead`` and its gaps: ``store.checkpoints``.
+    Column("payload", LargeBinary, nullable=False),
+)

@@ -18,6 +18,7 @@ from analyzer.model.records import (
     RegistryKey,
     RegistryRead,
     RepositoryRead,
+    WorkloadRead,
 )
 from analyzer.store import tables
 from analyzer.store.bulk import insert_rows
@@ -28,6 +29,7 @@ from analyzer.store.interning import Interner, join_digest
 from analyzer.store.leases import Lease, hold_lease
 from analyzer.store.manifests import add_manifests, unknown_manifests
 from analyzer.store.state import load_repository, load_settings, media_types
+from analyzer.store.workloads import KnownWorkloads, load_workloads
 
 #: Tables whose intervals end with the repository's.
 _OF_A_REPOSITORY = (
@@ -145,6 +147,7 @@ class Store:
             old_settings = load_settings(
                 connection, tables.registry_setting, "registry_id", lease.registry_id
             )
+            old_workloads = load_workloads(connection, lease.registry_id)
             plans = [_plan(connection, types, known.get(entry.key), entry) for entry in read.repositories]
         ids = self._intern(plans, read)
         with self._database.write() as connection:
@@ -163,6 +166,7 @@ class Store:
             writer.settings(
                 tables.registry_setting, {"registry_id": lease.registry_id}, old_settings, read.settings
             )
+            writer.workloads(old_workloads, read.workloads)
             writer.refusals(read)
             writer.gaps(run, read)
         return number
@@ -187,6 +191,7 @@ class Store:
                 if artifact.subject_digest:
                     digests.add(artifact.subject_digest)
                 types.update(t for t in (artifact.media_type, artifact.artifact_media_type) if t is not None)
+        uses = [use for source in read.workloads for use in source.uses]
         media: dict[str | None, int | None] = {None: None}
         media.update(self._interner.names(tables.media_type, types).items())
         return _Ids(
@@ -194,6 +199,8 @@ class Store:
             self._interner.names(tables.tag_name, names),
             media,
             self._interner.values(values),
+            self._interner.names(tables.workload, (use.workload for use in uses)),
+            self._interner.names(tables.image_reference, (use.reference for use in uses)),
         )
 
 
@@ -203,6 +210,8 @@ class _Ids:
     tags: Mapping[str, int]
     media_types: Mapping[str | None, int | None]
     values: Mapping[str, int]
+    workloads: Mapping[str, int]
+    image_references: Mapping[str, int]
 
 
 def _next_number(connection: Connection, registry_id: int) -> int:
@@ -267,6 +276,31 @@ class _SnapshotWriter:
         self, table: Table, owner: dict[str, int], old: Mapping[str, str], new: Mapping[str, str]
     ) -> None:
         self._setting_changes(table, owner, old, new)
+        self._flush()
+
+    def workloads(self, old: Mapping[str, KnownWorkloads], reads: Sequence[WorkloadRead]) -> None:
+        registry = {"registry_id": self._registry_id}
+        for read in reads:
+            known = old.get(read.source, KnownWorkloads("", {}))
+            key = {**registry, "source": read.source}
+            if known.status != read.status:
+                if known.status:
+                    self._close(tables.workload_read, **key)
+                self._open(tables.workload_read, **key, status=str(read.status))
+            seen = {
+                (
+                    self._ids.workloads[use.workload],
+                    self._ids.image_references[use.reference],
+                    int(use.kind),
+                )
+                for use in read.uses
+            }
+            gone = known.uses.keys() - seen if read.status is ReadStatus.COMPLETE else set()
+            names = ("workload_id", "image_reference_id", "kind")
+            for ids in sorted(gone):
+                self._close(tables.workload_use, **key, **dict(zip(names, ids, strict=True)))
+            for ids in sorted(seen - known.uses.keys()):
+                self._open(tables.workload_use, **key, **dict(zip(names, ids, strict=True)))
         self._flush()
 
     def refusals(self, read: RegistryRead) -> None:

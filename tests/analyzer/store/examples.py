@@ -12,6 +12,7 @@ from analyzer.model.records import (
     RegistryKey,
     RegistryRead,
     RepositoryRead,
+    WorkloadRead,
 )
 from analyzer.store.engine import Database
 from analyzer.store.snapshots import SnapshotRef, last_run, rebuild, snapshots_of_run
@@ -81,4 +82,8 @@ def stored(read: RegistryRead) -> RegistryRead:
             for entry in sorted(read.repositories, key=lambda entry: entry.key)
         ),
         read.settings,
+        workloads=tuple(
+            WorkloadRead(source.source, source.status, tuple(sorted(source.uses)))
+            for source in sorted(read.workloads, key=lambda source: source.source)
+        ),
     )

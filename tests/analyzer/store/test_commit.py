@@ -25,6 +25,9 @@ from analyzer.model.records import (
     RegistryRead,
     RepositoryRead,
     ScanSummary,
+    UseKind,
+    WorkloadRead,
+    WorkloadUse,
 )
 from analyzer.store import tables
 from analyzer.store.engine import Database
@@ -47,18 +50,24 @@ def _busy_read() -> RegistryRead:
     gaps = [Gap(KEY.account, KEY.region, "new", "ecr:DescribeImages", "Denied", "", 2)]
     refusals = [ManifestRefusal(REPOSITORY, sha256("c"), "Denied")]
     settings = {"blob_mounting": '"DISABLED"'}
-    return RegistryRead(KEY, 2, ReadStatus.COMPLETE, [repository, new], settings, gaps, refusals)
+    workloads = [
+        WorkloadRead("ecs", ReadStatus.COMPLETE, [WorkloadUse("web", "app:v2", UseKind.RUNNING)]),
+        WorkloadRead("lambda", ReadStatus.REFUSED),
+    ]
+    return RegistryRead(KEY, 2, ReadStatus.COMPLETE, [repository, new], settings, gaps, refusals, workloads)
 
 
 def _first_read() -> RegistryRead:
     gone = RepositoryRead("gone", 1, ReadStatus.COMPLETE, [image("x", "y")], {"tags": "null"})
     read = read_of(image("a", "latest"), image("b", "v1"))
-    return RegistryRead(KEY, 1, read.status, [*read.repositories, gone], read.settings)
+    workloads = [WorkloadRead("ecs", ReadStatus.PARTIAL, [WorkloadUse("web", "app:v1", UseKind.RUNNING)])]
+    return RegistryRead(KEY, 1, read.status, [*read.repositories, gone], read.settings, workloads=workloads)
 
 
 def _rows(database: Database) -> dict[str, list[Any]]:
     """Every row of what a snapshot's transaction writes: all but runs, leases and interned texts."""
     apart = {"run", "lease", "digest", "tag_name", "media_type", "platform", "setting_value", "registry"}
+    apart |= {"workload", "image_reference"}
     with database.read() as connection:
         return {
             table.name: sorted(map(tuple, connection.execute(select(table)).all()), key=str)
@@ -121,6 +130,8 @@ def test_snapshot_that_fails_at_any_statement_leaves_the_last_one_and_the_next_w
         "manifest",
         "repository_fact",
         "registry_fact",
+        "resumed_snapshot",
+        "checkpoint",
     }
 
 

@@ -38,8 +38,8 @@ import os, signal
 from alembic import op
 import sqlalchemy as sa
 
-revision = "0002"
-down_revision = "0001"
+revision = "9002"
+down_revision = "HEAD"
 branch_labels = depends_on = None
 
 def upgrade():
@@ -58,8 +58,8 @@ _THIRD = '''
 """Third."""
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "9003"
+down_revision = "9002"
 branch_labels = depends_on = None
 
 def upgrade():
@@ -76,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _add(folder: Path, name: str, text: str) -> None:
-    (folder / "versions" / f"{name}.py").write_text(text)
+    (folder / "versions" / f"{name}.py").write_text(text.replace('"HEAD"', repr(_HEAD)))
 
 
 def _shape(database: Database) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def test_newer_schema_refuses_and_says_to_upgrade_the_program(empty_database: Da
     with empty_database.write() as connection:
         connection.execute(update(version).values(version_num="9999"))
     for refuse in (require_current_schema, upgrade_schema):
-        with pytest.raises(SchemaError, match=r"\(9999\) is newer .* \(0001\); upgrade demurrage"):
+        with pytest.raises(SchemaError, match=rf"\(9999\) is newer .* \({_HEAD}\); upgrade demurrage"):
             refuse(empty_database)
     with empty_database.read() as connection:
         assert connection.execute(select(version)).all() == [("9999",)]
@@ -171,10 +171,12 @@ def test_older_schema_refuses_and_says_what_to_run(
     empty_database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgrade_schema(empty_database)
-    _add(folder, "0002", _SECOND.format(end=""))
+    _add(folder, "9002", _SECOND.format(end=""))
     monkeypatch.setattr(schema, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(schema, "REVISION", "0002")
-    with pytest.raises(SchemaError, match="is 0001, this demurrage needs 0002; run: demurrage db upgrade"):
+    monkeypatch.setattr(schema, "REVISION", "9002")
+    with pytest.raises(
+        SchemaError, match=f"is {_HEAD}, this demurrage needs 9002; run: demurrage db upgrade"
+    ):
         require_current_schema(empty_database)
     upgrade_schema(empty_database)
     require_current_schema(empty_database)
@@ -196,7 +198,7 @@ def test_migration_that_ends_half_way_leaves_nothing_and_runs_through_on_a_retry
     read = read_of(image("a", "latest"))
     commit(empty_database, read)
     before = _everything(empty_database)
-    _add(folder, "0002", _SECOND.format(end=end))
+    _add(folder, "9002", _SECOND.format(end=end))
     url = empty_database.engine.url.render_as_string(hide_password=False)
     child = subprocess.run(
         [sys.executable, "-c", _UPGRADE, url, str(folder)],
@@ -208,8 +210,8 @@ def test_migration_that_ends_half_way_leaves_nothing_and_runs_through_on_a_retry
     assert child.returncode == (-signal.SIGKILL if "kill" in end else 1), child.stderr
     assert "not reached" not in child.stdout
     assert _everything(empty_database) == before
-    _add(folder, "0002", _SECOND.format(end=""))
-    assert upgrade_schema(empty_database, folder).current == "0002"
+    _add(folder, "9002", _SECOND.format(end=""))
+    assert upgrade_schema(empty_database, folder).current == "9002"
     shape, runs, kept, _ = _everything(empty_database)
     assert runs == [(1, "changed")]
     assert kept[1] == stored(read)
@@ -229,12 +231,12 @@ print("not reached")
 def test_failing_migration_keeps_those_before_it(empty_database: Database, folder: Path) -> None:
     upgrade_schema(empty_database)
     commit(empty_database, read_of(image("a")))
-    _add(folder, "0002", _SECOND.format(end=""))
-    _add(folder, "0003", _THIRD)
+    _add(folder, "9002", _SECOND.format(end=""))
+    _add(folder, "9003", _THIRD)
     with pytest.raises(RunError) as caught:
         upgrade_schema(empty_database, folder)
     assert "\n" not in str(caught.value)
-    assert schema_status(empty_database, folder).current == "0002"
+    assert schema_status(empty_database, folder).current == "9002"
     with empty_database.read() as connection:
         assert connection.execute(select(func.count()).select_from(tables.run)).scalar_one() == 1
 
@@ -246,8 +248,8 @@ def test_sqlite_migration_that_breaks_a_foreign_key_is_undone_and_says_so(
         upgrade_schema(database)
         commit(database, read_of(image("a")))
         before = _everything(database)
-        _add(folder, "0002", _THIRD.replace("0002", "0001").replace("0003", "0002"))
-        with pytest.raises(RunError, match=r"migration 0002 was undone: rows of table .* that run lacks"):
+        _add(folder, "9002", _THIRD.replace("9002", _HEAD).replace("9003", "9002"))
+        with pytest.raises(RunError, match=r"migration 9002 was undone: rows of table .* that run lacks"):
             upgrade_schema(database, folder)
         assert _everything(database) == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from analyzer.model.records import (
     ReadStatus,
     RegistryRead,
     RepositoryRead,
+    UseKind,
+    WorkloadRead,
+    WorkloadUse,
 )
 from analyzer.model.units import from_ms
 from analyzer.store.engine import Database
@@ -27,6 +31,7 @@ from tests.strategies.registries import sha256, sha512
 _COLUMNS = {
     "v_images": ("account", "region", "repository", "digest", "pushed_at", "image_status", "last_pull"),
     "v_tags": ("account", "region", "repository", "tag", "digest"),
+    "v_workloads": ("account", "region", "source", "workload", "kind", "image_reference"),
     "v_manifests": ("digest", "media_type", "kind", "size_bytes"),
 }
 _PLACE = (KEY.account, KEY.region, "app")
@@ -55,6 +60,24 @@ def test_views_have_the_documented_columns(database: Database) -> None:
     described = readme.split("### Databases")[1].split("\n## ")[0]
     for view, columns in _COLUMNS.items():
         assert all(f"`{name}`" in described for name in (view, *columns))
+
+
+def test_workloads_are_those_present_now(database: Database) -> None:
+    kinds = [UseKind.RUNNING, UseKind.CONFIGURED, UseKind.PREVIOUS]
+    uses = [WorkloadUse(f"web/{kind}", "app:v1", kind) for kind in kinds]
+    commit(
+        database,
+        replace(
+            _read(),
+            workloads=[WorkloadRead("ecs", ReadStatus.COMPLETE, [WorkloadUse("gone", "a:b", kinds[0])])],
+        ),
+    )
+    commit(database, replace(_read(), workloads=[WorkloadRead("ecs", ReadStatus.COMPLETE, uses)]))
+    place = (KEY.account, KEY.region, "ecs")
+    assert _rows(database, "v_workloads") == [
+        (*place, f"web/{kind}", word, "app:v1")
+        for kind, word in zip(kinds, ("running", "configured", "previous"), strict=True)
+    ]
 
 
 def test_images_and_tags_are_those_present_now(database: Database) -> None:

@@ -1,0 +1,61 @@
+"""What the store knows of workloads: which source named which images, now or at a past snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from analyzer.model.records import ReadStatus, UseKind, WorkloadRead, WorkloadUse
+from analyzer.store import tables
+from analyzer.store.state import during
+
+
+class KnownWorkloads(NamedTuple):
+    """One source of workloads in one registry's account and region."""
+
+    #: Of its last read; "" where it was never asked.
+    status: str
+    #: (workload id, image reference id, kind) to the use itself.
+    uses: Mapping[tuple[int, int, int], WorkloadUse]
+
+
+def load_workloads(
+    connection: Connection, registry_id: int, snapshot: int | None = None
+) -> dict[str, KnownWorkloads]:
+    """By source, the workloads of a registry's account and region at ``snapshot``, or now."""
+    read, use = tables.workload_read, tables.workload_use
+    workload, reference = tables.workload, tables.image_reference
+    statuses = select(read.c.source, read.c.status)
+    sources = dict(
+        connection.execute(statuses.where(read.c.registry_id == registry_id, during(read, snapshot))).all()
+    )
+    uses: dict[str, dict[tuple[int, int, int], WorkloadUse]] = {source: {} for source in sources}
+    query = (
+        select(
+            use.c.source,
+            use.c.workload_id,
+            use.c.image_reference_id,
+            use.c.kind,
+            workload.c.name,
+            reference.c.name,
+        )
+        .join(workload, workload.c.id == use.c.workload_id)
+        .join(reference, reference.c.id == use.c.image_reference_id)
+        .where(use.c.registry_id == registry_id, during(use, snapshot))
+    )
+    for source, workload_id, reference_id, kind, name, text in connection.execute(query):
+        uses[source][workload_id, reference_id, kind] = WorkloadUse(name, text, UseKind(kind))
+    return {source: KnownWorkloads(status, uses[source]) for source, status in sources.items()}
+
+
+def workload_reads(
+    connection: Connection, registry_id: int, snapshot: int | None = None
+) -> tuple[WorkloadRead, ...]:
+    """The same as reads, ordered by source and their uses by name."""
+    known = load_workloads(connection, registry_id, snapshot)
+    return tuple(
+        WorkloadRead(source, ReadStatus(entry.status), tuple(sorted(entry.uses.values())))
+        for source, entry in sorted(known.items())
+    )
