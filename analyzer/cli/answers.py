@@ -44,6 +44,7 @@ def _table(result: CollectResult) -> str:
     lines: list[tuple[str, ...]] = [heads]
     for row in result.registries:
         number = "-" if row.snapshot is None else str(row.snapshot)
+        number += " (resumed)" if row.is_resumed else ""
         counts = (f"{count:,}" for count in (row.repositories, row.artifacts, row.manifests_fetched))
         lines.append(
             (visible(row.key.account), visible(row.key.region), number, visible(row.status), *counts)
@@ -55,13 +56,18 @@ def _table(result: CollectResult) -> str:
         "   ".join(f"{cell:{edge}{width}}" for cell, edge, width in zip(line, edges, widths, strict=True))
         for line in lines
     ]
-    calls = ", ".join(f"{name} {count:,}" for name, count in result.calls.items())
+    return "\n".join([shown[0], "─" * len(shown[0]), *shown[1:], _calls(result), ""])
+
+
+def _calls(result: CollectResult) -> str:
+    """What the run asked of AWS, and what that cost."""
     total = sum(result.calls.values())
-    said = (
-        f"Run {result.run} made {total:,} calls ({calls}), {result.retries:,} retries, "
-        f"{result.throttles:,} throttled."
+    calls = ", ".join(f"{name} {count:,}" for name, count in result.calls.items())
+    return (
+        f"Run {result.run} made {total:,} calls, {result.billed_calls:,} of them billed ({calls}), "
+        f"{result.retries:,} retries, {result.throttles:,} throttled; "
+        f"{result.received_bytes:,} bytes came back."
     )
-    return "\n".join([shown[0], "─" * len(shown[0]), *shown[1:], said, ""])
 
 
 def _document(result: CollectResult, accepted: Sequence[AcceptedGap]) -> dict[str, Any]:
@@ -71,6 +77,8 @@ def _document(result: CollectResult, accepted: Sequence[AcceptedGap]) -> dict[st
         "status": result.status,
         "registries": [_registry(row) for row in result.registries],
         "calls": dict(result.calls),
+        "billed_calls": result.billed_calls,
+        "received_bytes": result.received_bytes,
         "retries": result.retries,
         "throttles": result.throttles,
         "gaps": [asdict(gap) for gap in open_gaps],
@@ -84,6 +92,7 @@ def _registry(row: RegistrySummary) -> dict[str, Any]:
         "region": row.key.region,
         "snapshot": row.snapshot,
         "status": row.status,
+        "resumed": row.is_resumed,
         "repositories": row.repositories,
         "artifacts": row.artifacts,
         "manifests_fetched": row.manifests_fetched,

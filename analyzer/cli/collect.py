@@ -57,10 +57,10 @@ _COLLECT_OPTIONS = (
         "--workers",
         type=click.IntRange(1, 256),
         envvar="DEMURRAGE_WORKERS",
-        default=16,
+        default=32,
         show_default=True,
         show_envvar=True,
-        help="Threads that call AWS.",
+        help="Calls to AWS, and registries being read, at a time.",
     ),
     click.option(
         "--requests-per-second",
@@ -69,7 +69,28 @@ _COLLECT_OPTIONS = (
         default=10.0,
         show_default=True,
         show_envvar=True,
-        help="Describe, list and get calls to one registry; AWS publishes no limit for them.",
+        help="Calls of one describe, list or get operation to one registry; AWS publishes no limit for them.",
+    ),
+    click.option(
+        "--read-timeout",
+        type=click.FloatRange(min=0.1, max=3600),
+        envvar="DEMURRAGE_READ_TIMEOUT",
+        default=60.0,
+        show_default=True,
+        show_envvar=True,
+        metavar="SECONDS",
+        help="How long one answer of AWS may take.",
+    ),
+    click.option(
+        "--resume-hours",
+        type=click.FloatRange(min=0, max=168),
+        envvar="DEMURRAGE_RESUME_HOURS",
+        default=6.0,
+        show_default=True,
+        show_envvar=True,
+        metavar="HOURS",
+        help="What a run that was cut short read in the last so many hours is not read again; 0 reads"
+        " everything.",
     ),
 )
 
@@ -159,6 +180,8 @@ def collect_from_aws(
     profile: str | None,
     workers: int,
     requests_per_second: float,
+    read_timeout: float,
+    resume_hours: float,
 ) -> tuple[CollectResult, Database]:
     """Collect with the user's own AWS configuration."""
     from analyzer.collect import CollectOptions
@@ -170,7 +193,12 @@ def collect_from_aws(
     if not regions:
         raise InputError("no region: name one with --region, or configure one for AWS (AWS_REGION)")
     options = CollectOptions(
-        regions=regions, account=account, workers=workers, requests_per_second=requests_per_second
+        regions=regions,
+        account=account,
+        workers=workers,
+        requests_per_second=requests_per_second,
+        read_seconds=read_timeout,
+        resume_seconds=resume_hours * 3600,
     )
     database = open_database(shared.db_url, create=True)
     return collect_shown(shared, database, session, options), database

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, cast
 
 from analyzer.cli.streams import Dropping, is_terminal, tell
+from analyzer.collect import SilentProgress
 from reports.text import visible
 
 if TYPE_CHECKING:
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     from analyzer.model.records import RegistryKey
 
 
+#: Registries with a bar of their own.
+_BARS = 12
+
+
 @contextmanager
 def shown_progress(*, quiet: bool) -> Iterator[Progress]:
     """A Progress that suits stderr, for the duration of a run."""
     if quiet:
-        yield _Silent()
+        yield SilentProgress()
     elif is_terminal(sys.stderr):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -43,27 +48,11 @@ def shown_progress(*, quiet: bool) -> Iterator[Progress]:
         yield _InLog()
 
 
-class _Silent:
-    """Shows nothing; the others say only what they have to say."""
-
-    def registry_started(self, key: RegistryKey) -> None:
-        """Reading of a registry begins."""
-
-    def repositories_known(self, key: RegistryKey, count: int) -> None:
-        """Its repositories are listed."""
-
-    def repository_done(self, key: RegistryKey, repository: str, artifacts: int) -> None:
-        """A repository is read."""
-
-    def manifests_fetched(self, key: RegistryKey, count: int) -> None:
-        """So many more manifests were read."""
-
-    def registry_done(self, summary: RegistrySummary) -> None:
-        """The registry's snapshot is written."""
-
-
-class _InLog(_Silent):
+class _InLog(SilentProgress):
     """A line when a registry begins and when it ends."""
+
+    def places_known(self, count: int) -> None:
+        tell(f"{count:,} {'registry' if count == 1 else 'registries'} to read")
 
     def registry_started(self, key: RegistryKey) -> None:
         tell(f"{_name(key)}: reading")
@@ -72,7 +61,7 @@ class _InLog(_Silent):
         tell(f"{_name(summary.key)}: {_outcome(summary)}")
 
 
-class _OnTerminal(_Silent):
+class _OnTerminal(SilentProgress):
     """A bar per registry, which a line replaces when it is done."""
 
     def __init__(self, bars: Bars) -> None:
@@ -80,9 +69,16 @@ class _OnTerminal(_Silent):
         self._tasks: dict[RegistryKey, TaskID] = {}
         self._artifacts: dict[RegistryKey, int] = {}
         self._manifests: dict[RegistryKey, int] = {}
+        self._all: TaskID | None = None
+
+    def places_known(self, count: int) -> None:
+        if count > 1:
+            self._all = self._bars.add_task("registries", total=count, detail="")
 
     def registry_started(self, key: RegistryKey) -> None:
-        self._tasks[key] = self._bars.add_task(_name(key), total=None, detail="")
+        # More would push each other off the screen; how many there are the first bar says.
+        shown = len(self._tasks) < _BARS
+        self._tasks[key] = self._bars.add_task(_name(key), total=None, detail="", visible=shown)
 
     def repositories_known(self, key: RegistryKey, count: int) -> None:
         self._bars.update(self._tasks[key], total=count)
@@ -101,6 +97,8 @@ class _OnTerminal(_Silent):
         task = self._tasks.pop(summary.key, None)
         if task is not None:
             self._bars.remove_task(task)
+        if self._all is not None:
+            self._bars.advance(self._all)
         line = Text(visible(f"{_name(summary.key)}: {_outcome(summary)}"))
         self._bars.console.print(line, highlight=False, soft_wrap=True)
 
@@ -116,7 +114,8 @@ def _outcome(summary: RegistrySummary) -> str:
     if summary.snapshot is None:
         return "; ".join(gap.detail for gap in summary.gaps) or summary.status
     gaps = f", gaps: {len(summary.gaps)}" if summary.gaps else ""
+    resumed = " (of a run that was cut short a while ago)" if summary.is_resumed else ""
     return (
-        f"snapshot {summary.snapshot} {summary.status}, {summary.repositories:,} repositories, "
+        f"snapshot {summary.snapshot}{resumed} {summary.status}, {summary.repositories:,} repositories, "
         f"{summary.artifacts:,} artifacts, {summary.manifests_fetched:,} new manifests{gaps}"
     )

@@ -1,12 +1,21 @@
 """Reads AWS into the store; the only package that knows boto3."""
 
-from analyzer.collect.run import (
+from analyzer.collect.contract import (
     CollectOptions,
     CollectResult,
     Progress,
     RegistrySummary,
+    SilentProgress,
     SnapshotStore,
-    collect,
 )
+from analyzer.collect.run import collect
 
-__all__ = ["CollectOptions", "CollectResult", "Progress", "RegistrySummary", "SnapshotStore", "collect"]
+__all__ = [
+    "CollectOptions",
+    "CollectResult",
+    "Progress",
+    "RegistrySummary",
+    "SilentProgress",
+    "SnapshotStore",
+    "collect",
+]

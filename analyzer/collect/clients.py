@@ -1,7 +1,7 @@
 """Clients of AWS: who we are, one ECR client per registry, and what every call goes through.
 
-A call waits for its registry's token bucket, is retried by botocore (``adaptive``), is counted, and
-comes back as an answer or as `RefusedError`.
+Every attempt of a call waits for the token bucket of its registry and operation; it is retried by
+botocore (``adaptive``), counted, and comes back as an answer or as `RefusedError`.
 
 Botocore's own reading of answers, shape by shape and each time a datetime, is most of the CPU of
 listing images, and it takes a body that broke off for an empty answer: a repository would seem to
@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
@@ -29,11 +30,13 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import validate_region_name
 
 from analyzer import __version__
+from analyzer.collect.places import Place
 from analyzer.collect.rates import TokenBucket
 from analyzer.collect.refusals import (
     CALL_ERRORS,
     THROTTLING_CODES,
     UNREADABLE,
+    CallError,
     Reach,
     Refusal,
     RefusedError,
@@ -41,17 +44,15 @@ from analyzer.collect.refusals import (
     refusal_of,
 )
 from analyzer.errors import InputError, RunError
-from analyzer.model.records import RegistryKey
 
 if TYPE_CHECKING:
     from boto3.session import Session
-    from types_boto3_ecr import ECRClient
 
 #: Attempts of one call, the first included.
 TOTAL_ATTEMPTS = 8
 _CONNECT_SECONDS = 10
 #: A page of a thousand images or a hundred manifests can take a while.
-_READ_SECONDS = 60
+READ_SECONDS = 60.0
 
 #: How often an answer that is not JSON is asked for again; botocore does not retry these.
 _READINGS = 3
@@ -77,22 +78,36 @@ class Identity(NamedTuple):
     arn: str = ""
 
 
+#: Calls that AWS charges for, each at its own price (AWS Cost Explorer pricing page; CloudTrail's
+#: LookupEvents and all read calls of ECR, ECS, EKS, Lambda and the like are free).
+_BILLED_SERVICES = frozenset({"ce"})
+
+
 @dataclass(slots=True)
 class CallCounts:
     """What was asked of AWS, counted by botocore's events; filled from many threads."""
 
-    #: Calls by operation (``DescribeImages``), retries not included.
+    #: Calls by service and operation as IAM spells them (``ecr:DescribeImages``), retries not included.
     calls: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     #: Attempts that were answered with a throttling error.
     throttles: int = 0
+    #: Bytes of the answers' bodies.
+    received_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def watch(self, client: ECRClient) -> None:
-        """Count what ``client`` does from now on."""
-        client.meta.events.register("needs-retry.ecr", self._attempted)
+    def watch(self, client: Any, service: str) -> None:
+        """Count what ``client`` does from now on as calls of ``service``, IAM's prefix."""
+        events = client.meta.events
+        events.register("needs-retry", partial(self._attempted, f"{service}:"))
+        events.register("before-parse", self._received)
 
-    def _attempted(self, response: Any, operation: Any, attempts: int, **_: object) -> None:
+    @property
+    def billed(self) -> int:
+        """How many of the calls AWS charges for."""
+        return sum(n for name, n in self.calls.items() if name.partition(":")[0] in _BILLED_SERVICES)
+
+    def _attempted(self, prefix: str, response: Any, operation: Any, attempts: int, **_: object) -> None:
         # Emitted once per attempt, whether it succeeded or not.
         throttled = (
             response is not None
@@ -101,30 +116,57 @@ class CallCounts:
         )
         with self._lock:
             if attempts == 1:
-                self.calls[operation.name] += 1
+                self.calls[prefix + operation.name] += 1
             else:
                 self.retries += 1
             self.throttles += throttled
 
+    def _received(self, response_dict: Mapping[str, Any], **_: object) -> None:
+        body = response_dict.get("body")
+        # Of an answer that streams, botocore leaves the reading to whoever wants it.
+        if isinstance(body, bytes):
+            with self._lock:
+                self.received_bytes += len(body)
 
-class RegistryClient:
-    """One registry's ECR client with its rate limits; safe to share between threads."""
 
-    def __init__(
-        self,
-        key: RegistryKey,
-        client: ECRClient,
-        buckets: Mapping[str, TokenBucket],
-        default: TokenBucket,
-        stop: threading.Event,
-    ) -> None:
-        """``buckets`` limit single operations, ``default`` all others together."""
-        self.key = key
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSettings:
+    """How hard the clients of one run press AWS; shared by all of them."""
+
+    #: Calls per second of one operation to one registry.
+    requests_per_second: float
+    #: The same for single operations that have a rate of their own.
+    operation_rates: Mapping[str, float] = field(default_factory=dict)
+    #: Connections that a client keeps.
+    connections: int = 10
+    #: Attempts of one call, the first included.
+    attempts: int = TOTAL_ATTEMPTS
+    #: Seconds that an answer may take.
+    read_seconds: float = READ_SECONDS
+    counts: CallCounts = field(default_factory=CallCounts)
+    #: Set when the run is ending.
+    stop: threading.Event = field(default_factory=threading.Event)
+    sleep: Callable[[float], None] = time.sleep
+
+
+class ServiceClient:
+    """One AWS service in one account and region, with its rate limits; safe to share between threads."""
+
+    def __init__(self, client: Any, service: str, settings: CallSettings, *, is_own: bool = True) -> None:
+        """``client`` is botocore's, ``service`` IAM's prefix of it.
+
+        ``is_own`` says that the credentials are those that the run began with: that they fail ends the
+        run, while those of another account cost that account.
+        """
         self._client = client
-        self._buckets = buckets
-        self._default = default
-        self._stop = stop
+        self.settings = settings
+        self._is_own = is_own
         self._failures: Counter[str] = Counter()
+        self._buckets: dict[str, TokenBucket] = {}
+        self._lock = threading.Lock()
+        settings.counts.watch(client, service)
+        # Every attempt waits its turn, retries too, and is signed after that.
+        client.meta.events.register_first("request-created", self._wait)
 
     def call(
         self, operation: str, *, tolerate: Collection[str] = (), **parameters: object
@@ -149,13 +191,12 @@ class RegistryClient:
     def _ask(
         self, operation: str, tolerate: Collection[str], parameters: Mapping[str, object]
     ) -> Mapping[str, Any]:
-        self._buckets.get(operation, self._default).acquire()
-        if self._stop.is_set():
+        if self.settings.stop.is_set():
             raise StoppedError
         try:
             answer: Mapping[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
         except CALL_ERRORS as error:
-            refusal = refusal_of(error, tolerate)
+            refusal = self._refusal(error, tolerate)
             if refusal is None:
                 raise
             failed = refusal.reach is Reach.TRANSIENT
@@ -163,6 +204,52 @@ class RegistryClient:
             raise RefusedError(refusal) from error
         self._failures[operation] = 0
         return answer
+
+    def _refusal(self, error: CallError, tolerate: Collection[str]) -> Refusal | None:
+        try:
+            return refusal_of(error, tolerate)
+        except RunError as failure:
+            if self._is_own:
+                raise
+            return Refusal("CredentialsFailed", Reach.REGISTRY, one_line(failure))
+
+    def _wait(self, operation_name: str, **_: object) -> None:
+        """Handler of botocore's request-created event."""
+        with self._lock:
+            bucket = self._buckets.get(operation_name)
+            if bucket is None:
+                rate = self.settings.operation_rates.get(operation_name, self.settings.requests_per_second)
+                bucket = self._buckets[operation_name] = TokenBucket(rate, sleep=self.settings.sleep)
+        bucket.acquire()
+        if self.settings.stop.is_set():
+            raise StoppedError
+
+
+class RegistryClient(ServiceClient):
+    """One registry's ECR, and the other services of its account and region."""
+
+    def __init__(self, place: Place, settings: CallSettings) -> None:
+        """Open ``place``; makes a client, and asks nothing yet."""
+        self.key = place.key
+        self.caller = place.access.caller
+        self._place = place
+        self._services: dict[str, ServiceClient] = {}
+        client = place.access.client("ecr", place.key.region, client_config(settings))
+        super().__init__(client, "ecr", settings, is_own=place.access.is_own)
+        client.meta.events.register("before-parse", read_plain_json)
+
+    def service(self, name: str, iam_prefix: str | None = None) -> ServiceClient:
+        """Another service, by boto3's name for it, in the same account and region; one client of each."""
+        with self._lock:
+            found = self._services.get(name)
+            if found is None:
+                config = client_config(self.settings)
+                client = self._place.access.client(name, self.key.region, config)
+                found = ServiceClient(
+                    client, iam_prefix or name, self.settings, is_own=self._place.access.is_own
+                )
+                self._services[name] = found
+        return found
 
 
 def check_regions(regions: Iterable[str]) -> tuple[str, ...]:
@@ -184,10 +271,11 @@ def fetch_identity(session: Session, regions: Iterable[str]) -> Identity:
 
     Raises RunError when the credentials cannot be used, or what answers is not AWS's STS.
     """
+    config = client_config(CallSettings(requests_per_second=1.0))
     failure = "no region was given"
     for region in regions:
         try:
-            answer = session.client("sts", region_name=region, config=_config(4)).get_caller_identity()
+            answer = session.client("sts", region_name=region, config=config).get_caller_identity()
         except CALL_ERRORS as error:
             refusal = refusal_of(error)
             if refusal is None:
@@ -212,36 +300,6 @@ def _identity(answer: Mapping[str, Any], region: str) -> Identity:
     return Identity(matched[1], account, one_line(arn, 2048))
 
 
-def make_clients(
-    session: Session,
-    keys: Iterable[RegistryKey],
-    *,
-    connections: int,
-    requests_per_second: float,
-    batch_get_image_per_second: float,
-    counts: CallCounts,
-    stop: threading.Event,
-    sleep: Callable[[float], None] = time.sleep,
-    attempts: int = TOTAL_ATTEMPTS,
-) -> list[RegistryClient]:
-    """One client per registry, all from one session, which is not safe to use from threads."""
-    clients = []
-    for key in keys:
-        client = session.client("ecr", region_name=key.region, config=_config(connections, attempts))
-        counts.watch(client)
-        client.meta.events.register("before-parse.ecr", read_plain_json)
-        clients.append(
-            RegistryClient(
-                key,
-                client,
-                {"BatchGetImage": TokenBucket(batch_get_image_per_second, sleep=sleep)},
-                TokenBucket(requests_per_second, sleep=sleep),
-                stop,
-            )
-        )
-    return clients
-
-
 def read_plain_json(
     operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
 ) -> None:
@@ -264,12 +322,15 @@ def read_plain_json(
     response_dict["body"] = b"{}"
 
 
-def _config(connections: int, attempts: int = TOTAL_ATTEMPTS) -> Config:
+def client_config(settings: CallSettings) -> Config:
+    """Botocore's configuration of a client for ``settings``."""
     return Config(
-        max_pool_connections=connections,
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"mode": "adaptive", "total_max_attempts": attempts},
+        max_pool_connections=settings.connections,
+        connect_timeout=min(_CONNECT_SECONDS, settings.read_seconds),
+        read_timeout=settings.read_seconds,
+        # The client-side limiter of ``adaptive`` slows down what is throttled, and that alone: each
+        # registry and service has a client of its own.
+        retries={"mode": "adaptive", "total_max_attempts": settings.attempts},
         tcp_keepalive=True,
         # Botocore would put together the same words about Python and the system for every call,
         # and check every parameter against the model: a third of its CPU, and all of ours are made

@@ -26,18 +26,23 @@ class Lane:
         self._pool.submit(self, task)
 
     def close(self) -> None:
-        """Drop what waits and give this lane's share of the threads to the others."""
+        """Drop what waits; running tasks end by themselves."""
         self._pool.remove(self)
 
 
 class Pool:
-    """``threads`` threads for ``lanes`` registries: at least one thread each."""
+    """``threads`` threads for ``lanes`` lanes at a time, at most as many.
+
+    Each may use its share of the threads from the start, and no more even while the others have not
+    come yet: a call that hangs is not given back.
+    """
 
     def __init__(self, threads: int, lanes: int) -> None:
         self._changed = threading.Condition()
         self._closed = False
         self._lanes: list[Lane] = []
-        self._size = max(1, threads, lanes)
+        self._size = threads
+        self._expected = lanes
         for number in range(self._size):
             threading.Thread(target=self._work, name=f"collect-{number}", daemon=True).start()
 
@@ -62,6 +67,12 @@ class Pool:
                 self._lanes.remove(lane)
             self._changed.notify_all()
 
+    def expect_one_less(self) -> None:
+        """From now on one lane less will be there at a time: the others share its threads."""
+        with self._changed:
+            self._expected -= 1
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Drop everything that waits; idle threads end now, busy ones after their task."""
         with self._changed:
@@ -72,7 +83,7 @@ class Pool:
 
     def _pick(self) -> Lane | None:
         """The lane with work whose share is used least, or None."""
-        share = max(1, self._size // max(1, len(self._lanes)))
+        share = max(1, self._size // max(1, self._expected))
         best: Lane | None = None
         for lane in self._lanes:
             if lane.waiting and lane.running < share and (best is None or lane.running < best.running):

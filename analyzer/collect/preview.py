@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from analyzer.collect.clients import (
     TOTAL_ATTEMPTS,
-    CallCounts,
+    CallSettings,
     Identity,
     RegistryClient,
     StoppedError,
     fetch_identity,
-    make_clients,
 )
 from analyzer.collect.ecr import fetch_lifecycle_policy
 from analyzer.collect.gaps import gap_of
 from analyzer.collect.images import add_page, milliseconds
+from analyzer.collect.places import OwnAccess, Place
 from analyzer.collect.refusals import PARAMETER_CODES, Reach, Refusal, RefusedError, one_line
 from analyzer.errors import InputError
 from analyzer.manifests import is_digest, storable
@@ -122,18 +122,14 @@ def run_previews(
     and whatever unexpected a thread raised.
     """
     stop = threading.Event()
-    keys = sorted({request.key for request in requests}, key=lambda key: (key.account, key.region))
-    clients = make_clients(
-        session,
-        keys,
-        connections=max(10, options.workers),
+    settings = CallSettings(
         requests_per_second=options.requests_per_second,
-        batch_get_image_per_second=options.requests_per_second,
-        counts=CallCounts(),
-        stop=stop,
+        connections=max(10, options.workers),
         attempts=options.attempts,
+        stop=stop,
     )
-    client_of = dict(zip(keys, clients, strict=True))
+    access = OwnAccess(session, "")
+    client_of = {key: RegistryClient(Place(key, access), settings) for key in {r.key for r in requests}}
     # A name twice over would start a preview while its own is running.
     asked = dict.fromkeys(requests)
     answers: dict[PreviewRequest, PreviewAnswer] = {}

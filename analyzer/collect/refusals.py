@@ -159,6 +159,7 @@ _NETWORK_ERRORS: tuple[type[BotoCoreError], ...] = (
     exceptions.IncompleteReadError,
 )
 
+CallError = ClientError | BotoCoreError | ResponseParserError
 #: What `refusal_of` can judge.
 CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
@@ -179,9 +180,7 @@ def error_code(error: ClientError) -> str:
     return f"Http{code}" if code.isdigit() else code or f"Http{_status(error)}"
 
 
-def refusal_of(
-    error: ClientError | BotoCoreError | ResponseParserError, tolerate: Collection[str] = ()
-) -> Refusal | None:
+def refusal_of(error: CallError, tolerate: Collection[str] = ()) -> Refusal | None:
     """The refusal that ``error`` is, or None when it is none.
 
     ``tolerate`` are further error codes that are refusals of this one call. Raises RunError when

@@ -9,6 +9,8 @@ the listing of its images is over, because fetching a manifest is a pull and wou
 pull time of an image that is still to be listed.
 
 Manifests that were fetched are stored whatever ends the collection: nobody has to fetch them again.
+Of a registry that takes long, the repositories read so far are kept as checkpoints too: whoever
+has to begin again soon after a kill goes on from there.
 """
 
 from __future__ import annotations
@@ -18,16 +20,17 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from analyzer.collect import ecr
 from analyzer.collect.callers import is_excluded
 from analyzer.collect.claims import Claims
 from analyzer.collect.clients import RegistryClient, StoppedError
+from analyzer.collect.contract import LeaseT, Progress, SnapshotStore
 from analyzer.collect.ecr import BATCH, RepositoryRecord
 from analyzer.collect.gaps import gap_of, odd_gap
 from analyzer.collect.pool import Lane
@@ -35,6 +38,7 @@ from analyzer.collect.refusals import REPOSITORY_GONE, Reach, Refusal, RefusedEr
 from analyzer.errors import LeaseError, RunError
 from analyzer.model.records import (
     Artifact,
+    Checkpoint,
     Gap,
     ImageStatus,
     Manifest,
@@ -45,19 +49,6 @@ from analyzer.model.records import (
     RepositoryRead,
 )
 
-if TYPE_CHECKING:
-    from analyzer.collect.run import Progress, SnapshotStore
-
-
-class HeldLease(Protocol):
-    """The right to write a registry, while it lasts."""
-
-    @property
-    def lost(self) -> threading.Event:
-        """Set when another collector has taken over."""
-
-
-LeaseT = TypeVar("LeaseT", bound=HeldLease)
 T = TypeVar("T")
 
 #: Manifests handed to the store at a time; what a kill loses at most.
@@ -66,6 +57,9 @@ _STORE_AT_ONCE = 5_000
 _CLAIM_PATIENCE = 60.0
 #: Seconds between looks at the lease while no task ends.
 _LOOK = 1.0
+#: Seconds between checkpoints: what a kill loses of the listing at most, and far longer than most
+#: registries take, which so never write one.
+_CHECKPOINT = 60.0
 
 #: Why the manifest of an archived image is not to be had.
 _IMAGE_ARCHIVED = "ImageArchived"
@@ -104,6 +98,8 @@ class _RepositoryOutcome:
     wanted: _Wanted | None
     #: Archived artifacts whose manifest was refused before and is not asked for again.
     unread_archived: Collection[str] = ()
+    #: It was read by an earlier run, which was cut short.
+    is_resumed: bool = False
 
 
 class RegistryCollector(Generic[LeaseT]):
@@ -117,19 +113,25 @@ class RegistryCollector(Generic[LeaseT]):
         claims: Claims,
         progress: Progress,
         clock: Callable[[], float],
-        caller: str,
+        *,
+        resume_since_ms: int,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``caller`` is the ARN of whoever makes the calls, "" where it is not known."""
+        """What was read since ``resume_since_ms`` for a snapshot that was cut short is not read again."""
         self.key: RegistryKey = client.key
         self.gaps: list[Gap] = []
         self.manifests_fetched = 0
+        self.lane = lane
         self._client = client
-        self._lane = lane
         self._store = store
         self._claims = claims
         self._progress = progress
         self._clock = clock
-        self._caller = caller
+        self._caller = client.caller
+        self._resume_since_ms = resume_since_ms
+        self._monotonic = monotonic
+        self._checkpoints: list[Checkpoint] = []
+        self._checkpoint_due = 0.0
         self._lease: LeaseT | None = None
         self._results: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
@@ -157,7 +159,7 @@ class RegistryCollector(Generic[LeaseT]):
         """
         self._lease = lease
         try:
-            read = self._read()
+            read = self._read(lease)
             return self._store.commit_snapshot(lease, run, read), read
         except BaseException:
             with self._unstored_lock:
@@ -167,7 +169,8 @@ class RegistryCollector(Generic[LeaseT]):
                 self._flush()
             raise
 
-    def _read(self) -> RegistryRead:
+    def _read(self, lease: LeaseT) -> RegistryRead:
+        self._checkpoint_due = self._monotonic() + _CHECKPOINT
         self._refused_before = self._store.refused_manifests(self.key)
         listing = self._now(partial(ecr.fetch_repositories, self._client))
         self._note_time()
@@ -188,8 +191,16 @@ class RegistryCollector(Generic[LeaseT]):
         if listing.refusal is None or listing.refusal.reach is not Reach.REGISTRY:
             for name in _REGISTRY_SETTINGS:
                 self._start(partial(self._fetch_setting, name), self._keep_setting)
+        checkpoints = self._store.load_checkpoints(lease, self._resume_since_ms, round(self._clock() * 1000))
+        earlier = {point.read.key: point for point in checkpoints}
         for repository in known:
-            self._start(partial(self._read_repository, repository), self._keep_repository)
+            point = earlier.get((repository.name, repository.created_at_ms))
+            work = (
+                partial(self._read_repository, repository)
+                if point is None
+                else partial(self._resume_repository, repository, point)
+            )
+            self._start(work, self._keep_repository)
         self._finish()
         self._finish_busy()
         self._count_manifest_gaps()
@@ -216,7 +227,7 @@ class RegistryCollector(Generic[LeaseT]):
                 self._results.put(partial(keep, result))
 
         self._outstanding += 1
-        self._lane.submit(task)
+        self.lane.submit(task)
 
     def _next(self) -> None:
         """Wait for a task to end and keep what it gave."""
@@ -301,7 +312,28 @@ class RegistryCollector(Generic[LeaseT]):
             except RefusedError as error:
                 gaps.append(gap_of(self.key, name, "ListTagsForResource", error.refusal))
         read = RepositoryRead(name, repository.created_at_ms, status, list(artifacts.values()), settings)
-        if out_of_reach or not artifacts:
+        if out_of_reach:
+            return _RepositoryOutcome(read, gaps, None)
+        return self._outcome(repository, read, gaps, artifacts)
+
+    def _resume_repository(self, repository: RepositoryRecord, point: Checkpoint) -> _RepositoryOutcome:
+        """The repository as a run that was cut short read it a while ago."""
+        # What the listing says of it is newer, and cost nothing.
+        read = replace(point.read, settings={**point.read.settings, **repository.settings})
+        artifacts = {artifact.digest: artifact for artifact in read.artifacts}
+        outcome = self._outcome(repository, read, list(point.gaps), artifacts)
+        outcome.is_resumed = True
+        return outcome
+
+    def _outcome(
+        self,
+        repository: RepositoryRecord,
+        read: RepositoryRead,
+        gaps: list[Gap],
+        artifacts: Mapping[str, Artifact],
+    ) -> _RepositoryOutcome:
+        """What was read, and which manifests are still to be fetched."""
+        if not artifacts:
             return _RepositoryOutcome(read, gaps, None)
         unknown = self._store.unknown_manifests(artifacts.keys())
         hopeless = {digest for digest in unknown if self._is_hopeless(read.key, artifacts[digest])}
@@ -339,12 +371,27 @@ class RegistryCollector(Generic[LeaseT]):
         read = outcome.read
         self._note_time()
         self._repositories.append(read)
+        if not outcome.is_resumed:
+            self._checkpoint(read, outcome.gaps)
         self.gaps += outcome.gaps
         self._unread_archived[read.name] = outcome.unread_archived
         self._progress.repository_done(self.key, read.name, len(read.artifacts))
         if outcome.wanted is not None:
             self._wanted.append(outcome.wanted)
             self._start_batches(outcome.wanted)
+
+    def _checkpoint(self, read: RepositoryRead, gaps: Sequence[Gap]) -> None:
+        """Keep a repository for whoever has to begin again, with others that came in the same while.
+
+        Only whole reads: what was refused may be granted to the next who asks.
+        """
+        if read.status is ReadStatus.COMPLETE:
+            self._checkpoints.append(Checkpoint(read, tuple(gaps), round(self._clock() * 1000)))
+        if self._monotonic() < self._checkpoint_due or self._lease is None:
+            return
+        self._store.save_checkpoints(self._lease, self._checkpoints)
+        self._checkpoints = []
+        self._checkpoint_due = self._monotonic() + _CHECKPOINT
 
     # Manifests.
 

@@ -223,3 +223,25 @@ class RegistryRead:
     refusals: Sequence[ManifestRefusal] = ()
     #: Sources of workloads that were asked; those left out keep what is known of them.
     workloads: Sequence[WorkloadRead] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One repository of a snapshot that is still being taken, for whoever has to take it again."""
+
+    read: RepositoryRead
+    #: What was refused of it, manifests apart.
+    gaps: Sequence[Gap]
+    read_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumableSnapshot:
+    """A whole snapshot that a run left which did not end."""
+
+    number: int
+    taken_at_ms: int
+    repositories: int
+    artifacts: int
+    #: What that run was refused of the registry.
+    gaps: Sequence[Gap] = ()

@@ -23,7 +23,10 @@ class SnapshotRef:
     registry_id: int
     key: RegistryKey
     number: int
+    #: The run that took it, or went on from it instead of taking another.
     run: int
+    #: The run that took it.
+    taken_by: int
     taken_at_ms: int
     status: ReadStatus
     #: No later snapshot of the registry exists: its state is the one in force.
@@ -31,11 +34,14 @@ class SnapshotRef:
 
 
 def last_run(connection: Connection) -> int:
-    """Number of the last run that left a snapshot; raises InputError when there is none."""
-    number = connection.execute(select(func.max(tables.snapshot.c.run_id))).scalar()
-    if number is None:
+    """Number of the last run that left a snapshot, or went on from one; InputError when there is none."""
+    left = select(func.max(tables.snapshot.c.run_id))
+    resumed = select(func.max(tables.resumed_snapshot.c.run_id))
+    numbers = [connection.execute(query).scalar() for query in (left, resumed)]
+    known = [int(number) for number in numbers if number is not None]
+    if not known:
         raise InputError(_NO_SNAPSHOT)
-    return int(number)
+    return max(known)
 
 
 def run_at(connection: Connection, at_ms: int) -> int:
@@ -58,7 +64,7 @@ def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
     answered is left out unless it was this run that asked (a region named by mistake must not stay
     for ever). Raises InputError when no run up to that number left a snapshot.
     """
-    snapshot, registry = tables.snapshot, tables.registry
+    snapshot, registry, resumed = tables.snapshot, tables.registry, tables.resumed_snapshot
     chosen = (
         select(snapshot.c.registry_id, func.max(snapshot.c.number).label("number"))
         .where(snapshot.c.run_id <= run)
@@ -74,13 +80,19 @@ def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
         .subquery()
     )
     query = (
-        select(snapshot, registry, newest.c.number.label("newest"))
+        select(snapshot, registry, newest.c.number.label("newest"), resumed.c.run_id.label("resumed_by"))
         .join(
             chosen,
             (chosen.c.registry_id == snapshot.c.registry_id) & (chosen.c.number == snapshot.c.number),
         )
         .join(newest, newest.c.registry_id == snapshot.c.registry_id)
         .join(registry, registry.c.id == snapshot.c.registry_id)
+        .outerjoin(
+            resumed,
+            (resumed.c.run_id == run)
+            & (resumed.c.registry_id == snapshot.c.registry_id)
+            & (resumed.c.number == snapshot.c.number),
+        )
         .where(or_(snapshot.c.run_id == run, snapshot.c.registry_id.in_(answered)))
     )
     found = [
@@ -88,6 +100,7 @@ def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
             row.registry_id,
             RegistryKey(row.partition, row.account, row.region),
             row.number,
+            row.run_id if row.resumed_by is None else row.resumed_by,
             row.run_id,
             row.taken_at_ms,
             ReadStatus(row.status),
@@ -104,11 +117,11 @@ def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
 def load_gaps(connection: Connection, snapshots: Sequence[SnapshotRef], run: int) -> list[Gap]:
     """What was refused when ``snapshots`` were taken, and what ``run`` was refused without one."""
     gap, registry = tables.gap, tables.registry
-    runs_of = {snapshot.registry_id: {snapshot.run, run} for snapshot in snapshots}
+    runs_of = {snapshot.registry_id: {snapshot.taken_by, run} for snapshot in snapshots}
     query = (
         select(gap, gap.c["count"].label("times"), registry.c.account, registry.c.region)
         .join(registry, registry.c.id == gap.c.registry_id)
-        .where(or_(gap.c.run_id == run, gap.c.run_id.in_({snapshot.run for snapshot in snapshots})))
+        .where(or_(gap.c.run_id == run, gap.c.run_id.in_({snapshot.taken_by for snapshot in snapshots})))
     )
     return sorted(
         Gap(row.account, row.region, row.repository, row.call, row.reason, row.detail, row.times)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, delete, exists, func, insert, or_, select, update
 
 from analyzer.model.records import (
+    Checkpoint,
     Gap,
     ImageStatus,
     Manifest,
@@ -18,11 +19,19 @@ from analyzer.model.records import (
     RegistryKey,
     RegistryRead,
     RepositoryRead,
+    ResumableSnapshot,
     WorkloadRead,
 )
 from analyzer.store import tables
 from analyzer.store.bulk import insert_rows
 from analyzer.store.changes import RepositoryChanges, RepositoryState, diff_repository
+from analyzer.store.checkpoints import (
+    drop_checkpoints,
+    load_checkpoints,
+    resumable_snapshots,
+    resume_snapshot,
+    save_checkpoints,
+)
 from analyzer.store.engine import Database
 from analyzer.store.gaps import gap_rows, record_gaps
 from analyzer.store.interning import Interner, join_digest
@@ -106,6 +115,35 @@ class Store:
         """Record why ``run`` left no snapshot of the registry."""
         record_gaps(self._database, run, key, gaps)
 
+    def repository_counts(self) -> dict[RegistryKey, int]:
+        """How many repositories each registry had when it was last read."""
+        registry, repository, read = tables.registry, tables.repository, tables.repository_read
+        query = (
+            select(registry.c.partition, registry.c.account, registry.c.region, func.count())
+            .join(repository, repository.c.registry_id == registry.c.id)
+            .join(read, read.c.repository_id == repository.c.id)
+            .where(read.c.gone_snapshot.is_(None))
+            .group_by(registry.c.partition, registry.c.account, registry.c.region)
+        )
+        with self._database.read() as connection:
+            return {RegistryKey(*key): count for *key, count in connection.execute(query)}
+
+    def resumable_snapshots(self, since_ms: int, now_ms: int) -> dict[RegistryKey, ResumableSnapshot]:
+        """Whole snapshots taken in that time by runs that were cut short, where no later one is."""
+        return resumable_snapshots(self._database, since_ms, now_ms)
+
+    def resume_snapshot(self, run: int, key: RegistryKey, snapshot: ResumableSnapshot) -> None:
+        """Count a snapshot of an earlier run as that of ``run``."""
+        resume_snapshot(self._database, run, key, snapshot.number)
+
+    def load_checkpoints(self, lease: Lease, since_ms: int, now_ms: int) -> list[Checkpoint]:
+        """The repositories read in that time for a snapshot of the registry that was never written."""
+        return load_checkpoints(self._database, lease, since_ms, now_ms)
+
+    def save_checkpoints(self, lease: Lease, checkpoints: Sequence[Checkpoint]) -> None:
+        """Keep them until the registry's next snapshot; raises LeaseError if the lease is lost."""
+        save_checkpoints(self._database, lease, checkpoints)
+
     def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
         """(repository, digest) of manifests that were refused, with the image's status then."""
         refusal, repository, digest = tables.manifest_refusal, tables.repository, tables.digest
@@ -169,6 +207,7 @@ class Store:
             writer.workloads(old_workloads, read.workloads)
             writer.refusals(read)
             writer.gaps(run, read)
+            drop_checkpoints(connection, lease.registry_id)
         return number
 
     def _intern(self, plans: Sequence[_Plan], read: RegistryRead) -> _Ids:

@@ -18,7 +18,7 @@ from boto3.session import Session
 from sqlalchemy import select
 
 from analyzer import nightly
-from analyzer.collect import CollectOptions, CollectResult
+from analyzer.collect import CollectOptions, CollectResult, SilentProgress
 from analyzer.errors import InputError, SchemaError
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.units import GB
@@ -29,7 +29,6 @@ from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
-from tests.support.pipeline import Silent
 from tests.support.registry import OCI_MANIFEST, World, generate, manifest_text
 from tests.support.stub_ecr import Server, serve
 
@@ -57,7 +56,7 @@ def database(tmp_path: Path) -> Database:
 
 def collect_night(database: Database, *regions: str, at: float = 1_700_000_000.0) -> CollectResult:
     options = CollectOptions(regions=regions or (REGION,), requests_per_second=1e6)
-    return collect_snapshots(database, Session(), options, Silent(), clock=lambda: at)
+    return collect_snapshots(database, Session(), options, SilentProgress(), clock=lambda: at)
 
 
 def report_options(**changes: object) -> ReportOptions:
@@ -79,7 +78,7 @@ def test_manifests_read_in_vain_are_a_gap_every_night(database: Database, world:
         report = make_report(database, report_options())
         assert {(gap.repository, gap.reason, gap.count) for gap in report.gaps} == expected
         assert report.totals.counts.unknown == 2
-    assert ["BatchGetImage" in made for made in calls] == [True, False, False]
+    assert ["ecr:BatchGetImage" in made for made in calls] == [True, False, False]
 
 
 @pytest.mark.usefixtures("aws")
@@ -96,7 +95,7 @@ def test_sizes_that_contradict_each_other_are_a_gap_every_night(database: Databa
         for gaps in (result.gaps, report.gaps):
             assert [(gap.repository, gap.reason, gap.count) for gap in gaps] == [("liar", "SizeConflict", 1)]
             assert f"gives {layer} 998 bytes; 1000 are counted" in gaps[0].detail
-        assert ("BatchGetImage" in result.calls) == (night == 0)
+        assert ("ecr:BatchGetImage" in result.calls) == (night == 0)
     # What is no longer there contradicts nothing.
     world.registry().repositories.pop("liar")
     assert collect_night(database).status == "complete"
@@ -109,13 +108,13 @@ from boto3.session import Session
 from analyzer import nightly
 from analyzer.collect import CollectOptions
 from analyzer.store.opening import open_database
-from tests.support.pipeline import Silent
+from analyzer.collect import SilentProgress
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 nightly.write_facts = killed
 database = open_database(sys.argv[1], create=True)
 nightly.collect_snapshots(
-    database, Session(), CollectOptions(regions=("eu-west-1",), requests_per_second=1e6), Silent()
+    database, Session(), CollectOptions(regions=("eu-west-1",), requests_per_second=1e6), SilentProgress()
 )
 """
 

@@ -44,5 +44,5 @@ def test_a_sample_of_whole_repositories_is_exact_to_the_byte(endpoint: str, tmp_
     assert night.total("physical_bytes_registry") == corpus.expected.registry
 
     again = pipeline.collect(boto3.Session(), REGION)
-    assert "BatchGetImage" not in again.result.calls
+    assert "ecr:BatchGetImage" not in again.result.calls
     assert again.total("physical_bytes_repository") == corpus.expected.repository

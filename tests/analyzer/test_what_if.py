@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from boto3.session import Session
 
-from analyzer.collect import CollectOptions
+from analyzer.collect import CollectOptions, SilentProgress
 from analyzer.documents import read_documents
 from analyzer.errors import InputError
 from analyzer.lifecycle.parsing import InvalidPolicy, parse_policy
@@ -49,7 +49,6 @@ from analyzer.what_if import (
     world_of_documents,
 )
 from tests.strategies.registries import sha256, sha512
-from tests.support.pipeline import Silent
 from tests.support.registry import DAY, EPOCH, generate
 from tests.support.registry import World as Aws
 from tests.support.stub_ecr import serve
@@ -603,9 +602,9 @@ def test_what_was_collected_is_judged_as_it_was_there(database: Database, aws: A
     oldest = min(first.images.values(), key=lambda image: image.number)
     oldest.pulled_at = EPOCH + 5 * DAY + 3600
     first.archive_image(oldest.digest, at=EPOCH + 6 * DAY)
-    collect_snapshots(database, Session(), options, Silent(), clock=lambda: EPOCH + 10 * DAY)
+    collect_snapshots(database, Session(), options, SilentProgress(), clock=lambda: EPOCH + 10 * DAY)
     aws.push_and_delete(0.5)
-    collect_snapshots(database, Session(), options, Silent(), clock=lambda: EPOCH + 11 * DAY)
+    collect_snapshots(database, Session(), options, SilentProgress(), clock=lambda: EPOCH + 11 * DAY)
 
     before = load_world(database, run=1)
     (position,) = (

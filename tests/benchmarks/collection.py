@@ -38,10 +38,9 @@ from typing import Any
 
 import boto3
 
-from analyzer.collect import CollectOptions, RegistrySummary, collect
+from analyzer.collect import CollectOptions, SilentProgress, collect
 from analyzer.collect.clients import read_plain_json
 from analyzer.manifests import ACCEPTED_MEDIA_TYPES
-from analyzer.model.records import RegistryKey
 from analyzer.store.engine import Database
 from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
@@ -235,23 +234,9 @@ def _collect(database: Database, workers: int) -> None:
         requests_per_second=math.inf,
         batch_get_image_per_second=math.inf,
     )
-    result = collect(store, boto3.Session(), options, progress=_Silent())
+    result = collect(store, boto3.Session(), options, progress=SilentProgress())
     if result.status != "complete":
         raise RuntimeError(f"the collector ended with gaps: {result.gaps}")
-
-
-class _Silent:
-    """A Progress that shows nothing."""
-
-    def registry_started(self, key: RegistryKey) -> None: ...
-
-    def repositories_known(self, key: RegistryKey, count: int) -> None: ...
-
-    def repository_done(self, key: RegistryKey, repository: str, artifacts: int) -> None: ...
-
-    def manifests_fetched(self, key: RegistryKey, count: int) -> None: ...
-
-    def registry_done(self, summary: RegistrySummary) -> None: ...
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main() -> None:
         for night in ("first", "unchanged"):
             started = time.perf_counter()
             seen = pipeline.collect(boto3.Session(), REGION)
-            fetched = seen.result.calls.get("BatchGetImage", 0)
+            fetched = seen.result.calls.get("ecr:BatchGetImage", 0)
             print(f"{night} night: {_since(started)}, {fetched} BatchGetImage calls")
             scopes = ("logical_bytes", "physical_bytes_repository", "physical_bytes_registry")
             assert tuple(map(seen.total, scopes)) == FIGURES

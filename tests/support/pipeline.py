@@ -9,9 +9,8 @@ from pathlib import Path
 from boto3.session import Session
 
 from analyzer import storage
-from analyzer.collect import CollectOptions, CollectResult, RegistrySummary, collect
+from analyzer.collect import CollectOptions, CollectResult, SilentProgress, collect
 from analyzer.model.frames import Frames
-from analyzer.model.records import RegistryKey
 from analyzer.storage import Storage
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames
@@ -22,25 +21,6 @@ from analyzer.store.writer import Store
 #: High enough that an emulator is never waited for.
 _PER_SECOND = 1_000_000.0
 _STALE_DAYS = 90
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def registry_started(self, key: RegistryKey) -> None:
-        pass
-
-    def repositories_known(self, key: RegistryKey, count: int) -> None:
-        pass
-
-    def repository_done(self, key: RegistryKey, repository: str, artifacts: int) -> None:
-        pass
-
-    def manifests_fetched(self, key: RegistryKey, count: int) -> None:
-        pass
-
-    def registry_done(self, summary: RegistrySummary) -> None:
-        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +52,7 @@ class Pipeline:
             requests_per_second=_PER_SECOND,
             batch_get_image_per_second=_PER_SECOND,
         )
-        result = collect(self._store, session, options, progress=Silent())
+        result = collect(self._store, session, options, progress=SilentProgress())
         with self._database.read() as connection:
             frames = load_frames(connection, snapshots_of_run(connection, result.run))
         at = now_ms if now_ms is not None else round(time.time() * 1000)

@@ -66,7 +66,7 @@ def test_a_second_collect_of_an_unchanged_registry_fetches_no_manifest(demurrage
     assert outcome.status == 0
     assert aws.calls["BatchGetImage"] == first
     answer = json.loads(outcome.out)
-    assert "BatchGetImage" not in answer["calls"]
+    assert "ecr:BatchGetImage" not in answer["calls"]
     assert answer["registries"][0]["snapshot"] == 2
     assert answer["registries"][0]["manifests_fetched"] == 0
 

@@ -22,7 +22,16 @@ from botocore.compat import HTTPHeaders
 
 from analyzer.collect import CollectOptions, CollectResult, RegistrySummary, collect
 from analyzer.errors import LeaseError
-from analyzer.model.records import Gap, ImageStatus, Manifest, RegistryKey, RegistryRead, RepositoryRead
+from analyzer.model.records import (
+    Checkpoint,
+    Gap,
+    ImageStatus,
+    Manifest,
+    RegistryKey,
+    RegistryRead,
+    RepositoryRead,
+    ResumableSnapshot,
+)
 from tests.support.registry import World
 from tests.support.stub_ecr import Answer, Fault, Stub
 
@@ -118,6 +127,9 @@ class MemoryStore:
     refused: dict[tuple[RegistryKey, tuple[str, int], str], ImageStatus] = field(default_factory=dict)
     #: How many manifests each call of add_manifests brought.
     added: list[int] = field(default_factory=list)
+    resumable: dict[RegistryKey, ResumableSnapshot] = field(default_factory=dict)
+    resumed: dict[str, int] = field(default_factory=dict)
+    checkpoints: dict[str, list[Checkpoint]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin_run(self, started_at_ms: int, host: str, version: str, caller: str | None) -> int:
@@ -158,6 +170,26 @@ class MemoryStore:
         assert run == len(self.runs)
         self.gaps[key.region] = gaps
 
+    def repository_counts(self) -> Mapping[RegistryKey, int]:
+        return {}
+
+    def resumable_snapshots(self, since_ms: int, now_ms: int) -> Mapping[RegistryKey, ResumableSnapshot]:
+        assert since_ms < now_ms == NOW * 1000
+        return self.resumable
+
+    def resume_snapshot(self, run: int, key: RegistryKey, snapshot: ResumableSnapshot) -> None:
+        assert run == len(self.runs)
+        assert key.region in self.leased
+        self.resumed[key.region] = snapshot.number
+
+    def load_checkpoints(self, lease: MemoryLease, since_ms: int, now_ms: int) -> Sequence[Checkpoint]:
+        assert since_ms < now_ms == NOW * 1000
+        return self.checkpoints.get(lease.region, [])
+
+    def save_checkpoints(self, lease: MemoryLease, checkpoints: Sequence[Checkpoint]) -> None:
+        assert self.leased[lease.region] is lease
+        self.checkpoints.setdefault(lease.region, []).extend(checkpoints)
+
     def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
         return {
             (repository, digest): status
@@ -172,6 +204,7 @@ class MemoryStore:
         for refusal in read.refusals:
             self.refused[read.key, refusal.repository_key, refusal.digest] = refusal.image_status
         self.reads[lease.region] = read
+        self.checkpoints.pop(lease.region, None)
         return 7
 
     def repository(self, name: str, region: str = REGION) -> RepositoryRead:
@@ -190,6 +223,9 @@ class Recorder:
         assert self._busy.acquire(blocking=False), "called by two threads at once"
         self.events.append(event)
         self._busy.release()
+
+    def places_known(self, count: int) -> None:
+        self.places = count
 
     def registry_started(self, key: RegistryKey) -> None:
         self._note("started", key.region)

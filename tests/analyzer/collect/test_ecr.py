@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,14 @@ import pytest
 from botocore.stub import Stubber
 
 from analyzer.collect import ecr
-from analyzer.collect.clients import RegistryClient, StoppedError
-from analyzer.collect.rates import TokenBucket
+from analyzer.collect.clients import CallSettings, RegistryClient, StoppedError
+from analyzer.collect.places import Place
 from analyzer.collect.refusals import RefusedError
 from analyzer.model.records import ABSENT, Artifact, ImageStatus, RegistryKey
 
 if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.config import Config
     from types_boto3_ecr import ECRClient
 
 KEY = RegistryKey("aws", "123456789012", "eu-west-1")
@@ -28,16 +30,30 @@ ARN = "arn:aws:ecr:eu-west-1:123456789012:repository/team/app"
 
 
 @pytest.fixture(scope="module")
-def aws_client() -> ECRClient:
-    made = boto3.Session(aws_access_key_id="x", aws_secret_access_key="y")
-    return made.client("ecr", region_name=KEY.region)
+def session() -> Session:
+    return boto3.Session(aws_access_key_id="x", aws_secret_access_key="y")
+
+
+class _Access:
+    """Gives one client, whatever is asked for."""
+
+    caller = ""
+    is_own = True
+
+    def __init__(self, client: ECRClient) -> None:
+        self._client = client
+
+    def client(self, service: str, region: str, config: Config) -> ECRClient:
+        del config
+        assert (service, region) == ("ecr", KEY.region)
+        return self._client
 
 
 @pytest.fixture
-def stubbed(aws_client: ECRClient) -> Iterator[tuple[Stubber, RegistryClient]]:
-    free = TokenBucket(float("inf"))
-    with Stubber(aws_client) as stubber:
-        yield stubber, RegistryClient(KEY, aws_client, {}, free, threading.Event())
+def stubbed(session: Session) -> Iterator[tuple[Stubber, RegistryClient]]:
+    client = session.client("ecr", region_name=KEY.region)
+    with Stubber(client) as stubber:
+        yield stubber, RegistryClient(Place(KEY, _Access(client)), CallSettings(requests_per_second=math.inf))
         stubber.assert_no_pending_responses()
 
 
@@ -154,9 +170,8 @@ def test_policies_and_tags_of_a_repository(stubbed: tuple[Stubber, RegistryClien
         ecr.fetch_tags(client, "")
 
 
-def test_no_call_is_made_once_the_run_is_ending(aws_client: ECRClient) -> None:
-    stop = threading.Event()
-    client = RegistryClient(KEY, aws_client, {}, TokenBucket(float("inf")), stop)
-    stop.set()
+def test_no_call_is_made_once_the_run_is_ending(stubbed: tuple[Stubber, RegistryClient]) -> None:
+    _, client = stubbed
+    client.settings.stop.set()
     with pytest.raises(StoppedError):
         client.call("DescribeRepositories")

@@ -41,16 +41,20 @@ def test_a_lane_that_hangs_leaves_the_others_their_share() -> None:
     pool.close()
 
 
-def test_there_is_a_thread_for_every_lane() -> None:
-    pool = Pool(1, 3)
-    barrier, passed = threading.Barrier(4), []
-    for _ in range(3):
-        pool.lane().submit(lambda: passed.append(barrier.wait(10)))
-    barrier.wait(10)
+def test_a_lane_that_comes_first_leaves_the_threads_of_those_to_come() -> None:
+    pool = Pool(2, 2)
+    slow = pool.lane()
+    release, busy, done = threading.Event(), threading.Event(), threading.Event()
+    for _ in range(50):
+        slow.submit(task(busy.set, lambda: release.wait(20)))
+    assert busy.wait(10)
+    pool.lane().submit(done.set)
+    assert done.wait(10)
+    release.set()
     pool.close()
 
 
-def test_what_a_closed_lane_leaves_is_used_by_the_rest() -> None:
+def test_what_the_last_lanes_do_not_need_is_used_by_the_rest() -> None:
     pool = Pool(4, 2)
     first, second = pool.lane(), pool.lane()
     barrier = threading.Barrier(5)
@@ -58,6 +62,7 @@ def test_what_a_closed_lane_leaves_is_used_by_the_rest() -> None:
         second.submit(task(lambda: barrier.wait(10)))
     first.close()
     first.close()
+    pool.expect_one_less()
     # Four at once: only with the share of the first lane.
     barrier.wait(10)
     pool.close()

@@ -83,7 +83,9 @@ def test_everything_is_read_whatever_the_size_of_pages(page_size: int) -> None:
             assert artifact.pulled_day == pulled
             manifest = store.manifests[artifact.digest]
             assert sum(blob.size_bytes for blob in manifest.blobs) == image.size_bytes
-    assert result.calls == Counter(r.operation for r in aws.requests if r.operation != "GetCallerIdentity")
+    assert result.calls == Counter(
+        f"ecr:{r.operation}" for r in aws.requests if r.operation != "GetCallerIdentity"
+    )
     assert (result.retries, result.throttles) == (0, 0)
     assert progress.events[0] == ("started", REGION)
     assert progress.events[1] == ("known", REGION, 5)
@@ -576,7 +578,7 @@ def test_throttled_calls_are_retried_and_counted(monkeypatch: pytest.MonkeyPatch
     Aws(world, faults=[Fault("throttle", "DescribeRepositories", times=1)])
     result = run(MemoryStore(), attempts=2)
     assert result.gaps == ()
-    assert (result.calls["DescribeRepositories"], result.retries, result.throttles) == (1, 1, 1)
+    assert (result.calls["ecr:DescribeRepositories"], result.retries, result.throttles) == (1, 1, 1)
 
 
 def test_a_broken_answer_is_asked_for_again_and_never_taken_for_an_empty_one() -> None:

@@ -27,7 +27,7 @@ def test_nights_leave_history_and_only_announced_gaps(tmp_path: Path) -> None:
             assert gaps <= announced
             nights.append(night)
             aws.pass_night()
-    calls = [night.result.calls["BatchGetImage"] for night in nights]
+    calls = [night.result.calls["ecr:BatchGetImage"] for night in nights]
     # Later nights fetch what is new and nothing else.
     assert max(calls[1:]) < calls[0] / 3
     assert nights[-1].total("archived_images") > 0

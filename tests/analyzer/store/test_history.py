@@ -104,6 +104,7 @@ def _assert_rebuilt(database: Database, naive: NaiveStore) -> None:
                 key,
                 number,
                 snapshot.run,
+                snapshot.run,
                 snapshot.taken_at_ms,
                 snapshot.status,
                 number == naive.newest(key),

@@ -1,0 +1,193 @@
+"""The registries of one run, a bounded number of them at a time, over one pool of threads.
+
+A registry that is being read has a thread of its own, which asks AWS nothing and writes its
+snapshot, and a lane of the pool, whose threads make the calls. As soon as a registry ends the next
+one begins, the largest first, so that none is left over at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic
+
+from analyzer.collect.claims import Claims
+from analyzer.collect.clients import CallSettings, RegistryClient
+from analyzer.collect.contract import AfterSnapshot, LeaseT, Progress, RegistrySummary, SnapshotStore
+from analyzer.collect.places import Place
+from analyzer.collect.pool import Pool
+from analyzer.collect.refusals import one_line
+from analyzer.collect.registry import RegistryCollector
+from analyzer.errors import LeaseError
+from analyzer.model.records import Gap, ReadStatus, RegistryKey, ResumableSnapshot
+
+#: Seconds given to the threads of a failed or interrupted run to let go of their leases.
+_FAREWELL = 10.0
+#: Seconds between looks for an interrupt while no registry ends.
+_LOOK = 1.0
+
+
+class Crew(Generic[LeaseT]):
+    """Collects ``places``; used once."""
+
+    def __init__(
+        self,
+        store: SnapshotStore[LeaseT],
+        run: int,
+        host: str,
+        places: Sequence[Place],
+        settings: CallSettings,
+        workers: int,
+        progress: Progress,
+        clock: Callable[[], float],
+        after_snapshot: AfterSnapshot,
+        resume_seconds: float,
+    ) -> None:
+        """``workers`` is how many calls to AWS are made, and registries read, at a time."""
+        self._store = store
+        self._run = run
+        self._host = host
+        self._settings = settings
+        self._progress = progress
+        self._clock = clock
+        self._after_snapshot = after_snapshot
+        self._resume_since_ms = round((clock() - resume_seconds) * 1000)
+        self._claims = Claims()
+        self._lock = threading.Lock()
+        self._waiting = deque(places)
+        self._active: set[RegistryCollector[LeaseT]] = set()
+        self._finished: queue.SimpleQueue[RegistrySummary | BaseException] = queue.SimpleQueue()
+        self._at_once = min(workers, len(places))
+        self._pool = Pool(workers, self._at_once)
+
+    def go(self) -> list[RegistrySummary]:
+        """Collect all registries; raises the first thing unexpected that happens in any of them."""
+        resumable = self._store.resumable_snapshots(self._resume_since_ms, round(self._clock() * 1000))
+        sizes = self._store.repository_counts()
+        # Sorting keeps the order of equals: by account and region.
+        self._waiting = deque(sorted(self._waiting, key=lambda place: -sizes.get(place.key, 0)))
+        wanted = len(self._waiting)
+        self._progress.places_known(wanted)
+        threads = [
+            threading.Thread(target=self._work, args=(resumable,), name=f"registries {number}", daemon=True)
+            for number in range(self._at_once)
+        ]
+        summaries: list[RegistrySummary] = []
+        try:
+            for thread in threads:
+                thread.start()
+            while len(summaries) < wanted:
+                try:
+                    outcome = self._finished.get(timeout=_LOOK)
+                except queue.Empty:
+                    # An interrupt that the system gave to another thread shows here.
+                    continue
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                summaries.append(outcome)
+        finally:
+            self._settings.stop.set()
+            with self._lock:
+                self._waiting.clear()
+                active = list(self._active)
+            self._pool.close()
+            for collector in active:
+                collector.interrupt()
+            deadline = time.monotonic() + _FAREWELL
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
+        return sorted(summaries, key=lambda summary: (summary.key.account, summary.key.region))
+
+    def _work(self, resumable: Mapping[RegistryKey, ResumableSnapshot]) -> None:
+        """Collect one registry after the other; tells how each went through the queue."""
+        while True:
+            with self._lock:
+                place = self._waiting.popleft() if self._waiting else None
+            if place is None:
+                self._pool.expect_one_less()
+                return
+            try:
+                summary = self._take(place, resumable.get(place.key))
+                self._progress.registry_done(summary)
+                self._finished.put(summary)
+            except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits for us
+                self._finished.put(error)
+                return
+
+    def _take(self, place: Place, earlier: ResumableSnapshot | None) -> RegistrySummary:
+        """A snapshot of the registry: the one that a run left which was cut short, or a new one."""
+        key = place.key
+        reason = "LeaseHeld"
+        collector: RegistryCollector[LeaseT] | None = None
+        try:
+            with self._store.lease(key, f"pid {os.getpid()}", self._host) as lease:
+                if earlier is not None:
+                    return self._resume(key, earlier)
+                reason = "LeaseLost"
+                self._progress.registry_started(key)
+                collector = self._begin(place)
+                try:
+                    snapshot, read = collector.collect(lease, self._run)
+                finally:
+                    self._end(collector)
+                gaps = self._after_snapshot(key, self._run, snapshot)
+            return RegistrySummary(
+                key=key,
+                snapshot=snapshot,
+                status=str(read.status),
+                repositories=len(read.repositories),
+                artifacts=sum(len(repository.artifacts) for repository in read.repositories),
+                manifests_fetched=collector.manifests_fetched,
+                gaps=tuple(sorted((*read.gaps, *gaps))),
+            )
+        except LeaseError as error:
+            gap = Gap(key.account, key.region, "", "lease", reason, one_line(error))
+            summary = RegistrySummary(
+                key=key,
+                snapshot=None,
+                status="held",
+                manifests_fetched=collector.manifests_fetched if collector else 0,
+                gaps=(*sorted(collector.gaps if collector else ()), gap),
+            )
+            self._store.record_gaps(self._run, key, summary.gaps)
+            return summary
+
+    def _resume(self, key: RegistryKey, earlier: ResumableSnapshot) -> RegistrySummary:
+        self._store.resume_snapshot(self._run, key, earlier)
+        # That run may have ended before it came to this.
+        gaps = self._after_snapshot(key, self._run, earlier.number)
+        return RegistrySummary(
+            key=key,
+            snapshot=earlier.number,
+            status=str(ReadStatus.COMPLETE),
+            repositories=earlier.repositories,
+            artifacts=earlier.artifacts,
+            gaps=tuple(sorted((*earlier.gaps, *gaps))),
+            is_resumed=True,
+        )
+
+    def _begin(self, place: Place) -> RegistryCollector[LeaseT]:
+        collector = RegistryCollector(
+            RegistryClient(place, self._settings),
+            self._pool.lane(),
+            self._store,
+            self._claims,
+            self._progress,
+            self._clock,
+            resume_since_ms=self._resume_since_ms,
+        )
+        with self._lock:
+            self._active.add(collector)
+            if self._settings.stop.is_set():
+                collector.interrupt()
+        return collector
+
+    def _end(self, collector: RegistryCollector[LeaseT]) -> None:
+        with self._lock:
+            self._active.discard(collector)
+        collector.lane.close()
