@@ -91,8 +91,8 @@ def fetch_repositories(client: RegistryClient) -> RepositoryListing:
     """All repositories of the registry; of two entries with one name the later counts."""
     listing = RepositoryListing()
     try:
-        for page in _pages(client, "DescribeRepositories"):
-            for entry in _of_type(page.get("repositories"), list):
+        for page in pages(client, "DescribeRepositories"):
+            for entry in of_type(page.get("repositories"), list):
                 record = _repository(entry)
                 if record is None:
                     listing.left_out += 1
@@ -109,14 +109,14 @@ def fetch_images(client: RegistryClient, repository: str) -> ImageListing:
     left_out = mended = unknown = 0
     try:
         # Without the filter, archived images, which are billed, are not listed.
-        for page in _pages(
+        for page in pages(
             client,
             "DescribeImages",
             tolerate=PARAMETER_CODES,
             repositoryName=repository,
             filter={"imageStatus": "ANY"},
         ):
-            faults = add_page(_of_type(page.get("imageDetails"), list), listing.artifacts)
+            faults = add_page(of_type(page.get("imageDetails"), list), listing.artifacts)
             left_out += faults.left_out
             mended += faults.mended
             unknown += faults.unknown_status
@@ -136,24 +136,24 @@ def fetch_lifecycle_policy(client: RegistryClient, repository: str) -> str:
         if error.refusal.reason == _NO_POLICY:
             return ABSENT
         raise
-    return canonical(_of_type(answer.get("lifecyclePolicyText"), str))
+    return canonical(of_type(answer.get("lifecyclePolicyText"), str))
 
 
 def fetch_tags(client: RegistryClient, arn: str) -> str:
     """The repository's AWS tags as a JSON object; raises RefusedError."""
     if not arn:
-        raise RefusedError(_unusable("the repository was listed without its ARN"))
+        raise RefusedError(unusable("the repository was listed without its ARN"))
     answer = client.call("ListTagsForResource", tolerate=PARAMETER_CODES, resourceArn=arn)
-    tags = _of_type(answer.get("tags"), list)
+    tags = of_type(answer.get("tags"), list)
     return canonical({str(tag.get("Key")): tag.get("Value") for tag in tags if tag.get("Key") is not None})
 
 
 def fetch_blob_mounting(client: RegistryClient) -> str:
     """The account setting BLOB_MOUNTING as a JSON string, ENABLED or DISABLED; raises RefusedError."""
     answer = client.call("GetAccountSetting", tolerate=PARAMETER_CODES, name="BLOB_MOUNTING")
-    value = _of_type(answer.get("value"), str).upper()
+    value = of_type(answer.get("value"), str).upper()
     if value not in ("ENABLED", "DISABLED"):
-        raise RefusedError(_unusable(f"BLOB_MOUNTING is {one_line(value, 40)}"))
+        raise RefusedError(unusable(f"BLOB_MOUNTING is {one_line(value, 40)}"))
     return canonical(value)
 
 
@@ -161,8 +161,8 @@ def fetch_pull_through_cache_rules(client: RegistryClient) -> str:
     """The pull-through cache rules as a sorted JSON list of objects, without times; raises RefusedError."""
     rules = [
         {name: rule[name] for name in _RULE_FIELDS if rule.get(name) is not None}
-        for page in _pages(client, "DescribePullThroughCacheRules", tolerate=PARAMETER_CODES)
-        for rule in _of_type(page.get("pullThroughCacheRules"), list)
+        for page in pages(client, "DescribePullThroughCacheRules", tolerate=PARAMETER_CODES)
+        for rule in of_type(page.get("pullThroughCacheRules"), list)
     ]
     return canonical(sorted(rules, key=canonical))
 
@@ -172,8 +172,8 @@ def fetch_pull_time_exclusions(client: RegistryClient) -> str:
     # The calls' own paginators differ (this one has none), so all are paged by hand.
     arns = [
         arn
-        for page in _pages(client, "ListPullTimeUpdateExclusions", tolerate=PARAMETER_CODES)
-        for arn in _of_type(page.get("pullTimeUpdateExclusions"), list)
+        for page in pages(client, "ListPullTimeUpdateExclusions", tolerate=PARAMETER_CODES)
+        for arn in of_type(page.get("pullTimeUpdateExclusions"), list)
     ]
     return canonical(sorted(str(arn) for arn in arns))
 
@@ -237,7 +237,7 @@ def _by_digest(entries: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield digest, entry
 
 
-def _pages(
+def pages(
     client: RegistryClient, operation: str, *, tolerate: Collection[str] = (), **parameters: object
 ) -> Iterator[Mapping[str, Any]]:
     """The pages of a listing; raises RefusedError at the page that did not come."""
@@ -255,18 +255,19 @@ def _pages(
         if not following:
             return
         if following == token:
-            raise RefusedError(_unusable("the same page token came twice in a row"))
+            raise RefusedError(unusable("the same page token came twice in a row"))
         token = following
 
 
-def _unusable(detail: str) -> Refusal:
+def unusable(detail: str) -> Refusal:
+    """The refusal that an answer amounts to which came and says nothing of use."""
     return Refusal("InvalidAnswer", Reach.CALL, detail)
 
 
-def _of_type(value: Any, wanted: type) -> Any:
+def of_type(value: Any, wanted: type) -> Any:
     """``value`` if it is a ``wanted``; raises RefusedError. An absent list is not an empty one."""
     if not isinstance(value, wanted):
-        raise RefusedError(_unusable(f"the answer holds no {wanted.__name__} where one was due"))
+        raise RefusedError(unusable(f"the answer holds no {wanted.__name__} where one was due"))
     return value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from analyzer.collect.refusals import REPOSITORY_GONE, THROTTLING_CODES, Reach, Refusal
 from analyzer.model.records import Gap, RegistryKey
 
@@ -14,18 +16,39 @@ _UNKNOWN_WITHOUT = {
     "BatchGetImage": "the sizes of these images are unknown",
     "GetLifecyclePolicy": "whether it has a lifecycle policy is unknown",
     "ListTagsForResource": "its tags are unknown",
-    "GetAccountSetting": "whether layers are shared across repositories is unknown",
+    "GetAccountSetting": "how the account is set is unknown",
     "DescribePullThroughCacheRules": "which repositories are pull-through caches is unknown",
     "ListPullTimeUpdateExclusions": "whose pulls leave no trace is unknown",
+    "GetRegistryScanningConfiguration": "which repositories are to be scanned is unknown",
+    "BatchGetRepositoryScanningConfiguration": "how its repositories are scanned is unknown",
+    "DescribeRegistry": "where its images are replicated to is unknown",
+    "GetRegistryPolicy": "whom the registry's policy lets in is unknown",
+    "GetRepositoryPolicy": "whom a repository policy lets in is unknown",
+    "DescribeRepositoryCreationTemplates": "what new repositories would be set to is unknown",
+}
+
+#: The same of settings that one call gives several of.
+_UNKNOWN_SETTING = {
+    "basic_scan_type_version": "which scanner basic scanning uses is unknown",
+    "blob_mounting": "whether layers are shared across repositories is unknown",
+    "registry_policy_scope": "whether the registry's policy counts for every action is unknown",
 }
 
 
 def gap_of(
-    key: RegistryKey, repository: str, operation: str, refusal: Refusal, *, kept: int = 0, count: int = 1
+    key: RegistryKey,
+    repository: str,
+    operation: str,
+    refusal: Refusal,
+    *,
+    kept: int = 0,
+    count: int = 1,
+    settings: Sequence[str] = (),
 ) -> Gap:
     """The gap that ``refusal`` of ``operation`` leaves in ``repository`` ("" for the registry).
 
-    ``kept`` is how many entries came before a listing broke off.
+    ``kept`` is how many entries came before a listing broke off; ``settings`` are those that stay
+    unknown, where the operation gives several.
     """
     call = f"ecr:{operation}"
     place = f"{key.account}/{key.region}"
@@ -41,7 +64,10 @@ def gap_of(
         start = f"{key.account}/{key.region} refuses these credentials (is the region enabled?)"
     else:
         start = f"{call} on {place} failed"
-    unknown = f"the list broke off after {kept}" if kept else _UNKNOWN_WITHOUT.get(operation, "")
+    said = [_UNKNOWN_SETTING[name] for name in settings if name in _UNKNOWN_SETTING]
+    unknown = ", ".join(said) or _UNKNOWN_WITHOUT.get(operation, "")
+    if kept:
+        unknown = f"the list broke off after {kept}"
     detail = f"{start}; {unknown} ({refusal.detail})" if unknown else f"{start} ({refusal.detail})"
     return Gap(key.account, key.region, repository, call, refusal.reason, detail, count)
 

@@ -75,6 +75,18 @@ THROTTLING_CODES = frozenset(
 #: image that it listed and will not take are refused.
 PARAMETER_CODES = frozenset({"InvalidParameterException", "ValidationException"})
 
+#: An endpoint that does not know the call: an emulator, or a partition that lags behind. It will not
+#: know it for the next repository either.
+UNSERVED_CODES = frozenset(
+    {
+        "InvalidAction",
+        "NotImplemented",
+        "UnknownOperationException",
+        "UnsupportedCommandException",
+        "UnsupportedOperationException",
+    }
+)
+
 #: Reason of a success whose body could not be read.
 UNREADABLE = "UnreadableAnswer"
 REPOSITORY_GONE = "RepositoryNotFoundException"
@@ -95,17 +107,7 @@ _REACH_OF_CODE = {
         ("ImageNotFoundException", "UnableToGetUpstreamImageException", "KmsException", "KmsError"),
         Reach.CALL,
     ),
-    # An endpoint that does not know the call: an emulator, or a partition that lags behind.
-    **dict.fromkeys(
-        (
-            "InvalidAction",
-            "NotImplemented",
-            "UnknownOperationException",
-            "UnsupportedCommandException",
-            "UnsupportedOperationException",
-        ),
-        Reach.CALL,
-    ),
+    **dict.fromkeys(UNSERVED_CODES, Reach.CALL),
     **dict.fromkeys(
         (
             "InternalFailure",

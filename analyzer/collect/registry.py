@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
-from analyzer.collect import ecr
+from analyzer.collect import ecr, settings
 from analyzer.collect.callers import is_excluded
 from analyzer.collect.claims import Claims
 from analyzer.collect.clients import RegistryClient, StoppedError
@@ -34,7 +34,15 @@ from analyzer.collect.contract import LeaseT, Progress, SnapshotStore
 from analyzer.collect.ecr import BATCH, RepositoryRecord
 from analyzer.collect.gaps import gap_of, odd_gap
 from analyzer.collect.pool import Lane
-from analyzer.collect.refusals import REPOSITORY_GONE, Reach, Refusal, RefusedError, one_line
+from analyzer.collect.refusals import (
+    PARAMETER_CODES,
+    REPOSITORY_GONE,
+    UNSERVED_CODES,
+    Reach,
+    Refusal,
+    RefusedError,
+    one_line,
+)
 from analyzer.errors import LeaseError, RunError
 from analyzer.model.records import (
     Artifact,
@@ -70,9 +78,41 @@ _ARCHIVED = frozenset({ImageStatus.ARCHIVED, ImageStatus.ACTIVATING})
 
 _REGISTRY_SETTINGS: Mapping[str, tuple[str, Callable[[RegistryClient], str]]] = {
     "blob_mounting": ("GetAccountSetting", ecr.fetch_blob_mounting),
+    "basic_scan_type_version": (
+        "GetAccountSetting",
+        partial(settings.fetch_account_setting, name="BASIC_SCAN_TYPE_VERSION"),
+    ),
+    "registry_policy_scope": (
+        "GetAccountSetting",
+        partial(settings.fetch_account_setting, name="REGISTRY_POLICY_SCOPE"),
+    ),
     "pull_through_cache_rules": ("DescribePullThroughCacheRules", ecr.fetch_pull_through_cache_rules),
     "pull_time_update_exclusions": ("ListPullTimeUpdateExclusions", ecr.fetch_pull_time_exclusions),
+    "scanning_configuration": ("GetRegistryScanningConfiguration", settings.fetch_scanning_configuration),
+    "replication_configuration": ("DescribeRegistry", settings.fetch_replication_configuration),
+    "registry_policy_text": ("GetRegistryPolicy", settings.fetch_registry_policy),
+    "repository_creation_templates": (
+        "DescribeRepositoryCreationTemplates",
+        settings.fetch_creation_templates,
+    ),
 }
+#: Settings asked for repository by repository, in this order; each takes the client and the repository.
+_REPOSITORY_SETTINGS: Mapping[str, tuple[str, Callable[[RegistryClient, RepositoryRecord], str]]] = {
+    "lifecycle_policy_text": (
+        "GetLifecyclePolicy",
+        lambda client, repository: ecr.fetch_lifecycle_policy(client, repository.name),
+    ),
+    "tags": (
+        "ListTagsForResource",
+        lambda client, repository: ecr.fetch_tags(client, repository.arn),
+    ),
+    "repository_policy_text": (
+        "GetRepositoryPolicy",
+        lambda client, repository: settings.fetch_repository_policy(client, repository.name),
+    ),
+}
+#: Asked for many repositories at a time.
+_SCANNING = "BatchGetRepositoryScanningConfiguration"
 
 
 @dataclass(slots=True)
@@ -137,6 +177,14 @@ class RegistryCollector(Generic[LeaseT]):
         self._outstanding = 0
         self._listed_at_ms = 0
         self._settings: dict[str, str] = {}
+        #: Calls that this endpoint does not know, with what it said: not asked again, and one gap each.
+        #: Noted by the tasks themselves, so that no second one goes on asking.
+        self._unserved: dict[str, Refusal] = {}
+        #: Repository name to how it is scanned, or to why that is not known.
+        self._scanning: dict[str, str] = {}
+        self._scanning_refused: dict[str, Refusal] = {}
+        #: Of whole calls, by reason, with the number of repositories they were about.
+        self._scanning_refusals: dict[str, tuple[Refusal, int]] = {}
         self._repositories: list[RepositoryRead] = []
         self._wanted: list[_Wanted] = []
         self._refused_before: Mapping[tuple[tuple[str, int], str], ImageStatus] = {}
@@ -189,8 +237,12 @@ class RegistryCollector(Generic[LeaseT]):
             self.gaps.append(gap_of(self.key, "", "DescribeRepositories", listing.refusal, kept=len(known)))
         self._progress.repositories_known(self.key, len(known))
         if listing.refusal is None or listing.refusal.reach is not Reach.REGISTRY:
-            for name in _REGISTRY_SETTINGS:
-                self._start(partial(self._fetch_setting, name), self._keep_setting)
+            for operation in dict.fromkeys(operation for operation, _ in _REGISTRY_SETTINGS.values()):
+                self._start(partial(self._fetch_settings, operation), self._keep_settings)
+            names = sorted(listing.repositories)
+            for first in range(0, len(names), settings.SCANNING_BATCH):
+                batch = names[first : first + settings.SCANNING_BATCH]
+                self._start(partial(self._fetch_scanning, batch), self._keep_scanning)
         checkpoints = self._store.load_checkpoints(lease, self._resume_since_ms, round(self._clock() * 1000))
         earlier = {point.read.key: point for point in checkpoints}
         for repository in known:
@@ -204,11 +256,12 @@ class RegistryCollector(Generic[LeaseT]):
         self._finish()
         self._finish_busy()
         self._count_manifest_gaps()
+        self._count_setting_gaps()
         return RegistryRead(
             self.key,
             self._listed_at_ms,
             status,
-            sorted(self._repositories, key=lambda read: read.key),
+            sorted(map(self._with_scanning, self._repositories), key=lambda read: read.key),
             self._settings,
             sorted(self.gaps),
             [refusal for _, (refusal, _) in sorted(self._refusals.items()) if _is_lasting(refusal)],
@@ -269,32 +322,86 @@ class RegistryCollector(Generic[LeaseT]):
 
     # The registry's settings.
 
-    def _fetch_setting(self, name: str) -> tuple[str, str | Refusal]:
-        _, fetch = _REGISTRY_SETTINGS[name]
-        try:
-            return name, fetch(self._client)
-        except RefusedError as error:
-            return name, error.refusal
+    def _fetch_settings(self, operation: str) -> tuple[str, dict[str, str], dict[str, Refusal]]:
+        """The settings that ``operation`` gives, and those it does not, with why."""
+        found: dict[str, str] = {}
+        refused: dict[str, Refusal] = {}
+        for name, (source, fetch) in _REGISTRY_SETTINGS.items():
+            if source != operation:
+                continue
+            # Only its name may be what ECR does not like of one of them; anything else it would
+            # say of the next as well.
+            before = next((r for r in refused.values() if r.reason not in PARAMETER_CODES), None)
+            if before is not None:
+                refused[name] = before
+                continue
+            try:
+                found[name] = fetch(self._client)
+            except RefusedError as error:
+                refused[name] = error.refusal
+        return operation, found, refused
 
-    def _keep_setting(self, result: tuple[str, str | Refusal]) -> None:
-        name, value = result
-        if isinstance(value, Refusal):
-            operation, _ = _REGISTRY_SETTINGS[name]
-            self.gaps.append(gap_of(self.key, "", operation, value))
-        else:
-            self._settings[name] = value
-            if name == "pull_time_update_exclusions" and self._caller:
-                excluded = is_excluded(self._caller, json.loads(value))
-                self._settings["collector_excluded"] = ecr.canonical(excluded)
+    def _keep_settings(self, result: tuple[str, dict[str, str], dict[str, Refusal]]) -> None:
+        operation, found, refused = result
+        self._settings |= found
+        of_reason: dict[str, list[str]] = {}
+        for name, refusal in refused.items():
+            of_reason.setdefault(refusal.reason, []).append(name)
+        for names in of_reason.values():
+            self.gaps.append(gap_of(self.key, "", operation, refused[names[0]], settings=names))
+        excluded = found.get("pull_time_update_exclusions")
+        if excluded is not None and self._caller:
+            is_ours = is_excluded(self._caller, json.loads(excluded))
+            self._settings["collector_excluded"] = ecr.canonical(is_ours)
 
-    # Repositories. `_read_repository` runs on the lane and changes nothing of ours.
+    # How repositories are scanned, many of them at a time.
+
+    def _fetch_scanning(self, names: Sequence[str]) -> settings.ScanningAnswers:
+        if _SCANNING in self._unserved:
+            return settings.ScanningAnswers()
+        answers = settings.fetch_scanning(self._client, names)
+        for refusal, _ in answers.refusals:
+            if refusal.reason in UNSERVED_CODES:
+                self._unserved.setdefault(_SCANNING, refusal)
+                return settings.ScanningAnswers(answers.settings)
+        return answers
+
+    def _keep_scanning(self, answers: settings.ScanningAnswers) -> None:
+        self._scanning |= answers.settings
+        self._scanning_refused |= answers.refused
+        for refusal, names in answers.refusals:
+            known, count = self._scanning_refusals.get(refusal.reason, (refusal, 0))
+            self._scanning_refusals[refusal.reason] = known, count + len(names)
+
+    def _count_setting_gaps(self) -> None:
+        """Gaps for settings of repositories that were not asked for one by one.
+
+        One per call that the endpoint does not know. For scanning one per reason where whole calls
+        were refused, and one per repository otherwise, unless that is known already to be gone.
+        """
+        for operation, refusal in self._unserved.items():
+            self.gaps.append(gap_of(self.key, "", operation, refusal))
+        gone = {gap.repository for gap in self.gaps if gap.reason == REPOSITORY_GONE}
+        for refusal, count in self._scanning_refusals.values():
+            self.gaps.append(gap_of(self.key, "", _SCANNING, refusal, count=count))
+        for name, refusal in self._scanning_refused.items():
+            if not (refusal.reason in self._scanning_refusals or name in gone):
+                self.gaps.append(gap_of(self.key, name, _SCANNING, refusal))
+
+    def _with_scanning(self, read: RepositoryRead) -> RepositoryRead:
+        scanning = self._scanning.get(read.name)
+        if scanning is None:
+            return read
+        return replace(read, settings={**read.settings, "scanning": scanning})
+
+    # Repositories. `_read_repository` runs on the lane and changes nothing of ours but `_unserved`.
 
     def _read_repository(self, repository: RepositoryRecord) -> _RepositoryOutcome:
         client, name = self._client, repository.name
         listing = ecr.fetch_images(client, name)
         artifacts, refusal = listing.artifacts, listing.refusal
         status = _status(refusal, len(artifacts))
-        settings = dict(repository.settings)
+        found = dict(repository.settings)
         gaps = self._image_gaps(name, listing)
         if listing.faults.left_out and status is ReadStatus.COMPLETE:
             # One of them may be an image that is known: it must not seem to be gone.
@@ -303,25 +410,35 @@ class RegistryCollector(Generic[LeaseT]):
             refusal.reason == REPOSITORY_GONE or refusal.reach is Reach.REGISTRY
         )
         if not out_of_reach:
-            try:
-                settings["lifecycle_policy_text"] = ecr.fetch_lifecycle_policy(client, name)
-            except RefusedError as error:
-                gaps.append(gap_of(self.key, name, "GetLifecyclePolicy", error.refusal))
-            try:
-                settings["tags"] = ecr.fetch_tags(client, repository.arn)
-            except RefusedError as error:
-                gaps.append(gap_of(self.key, name, "ListTagsForResource", error.refusal))
-        read = RepositoryRead(name, repository.created_at_ms, status, list(artifacts.values()), settings)
+            self._read_settings(repository, found, gaps)
+        read = RepositoryRead(name, repository.created_at_ms, status, list(artifacts.values()), found)
         if out_of_reach:
             return _RepositoryOutcome(read, gaps, None)
         return self._outcome(repository, read, gaps, artifacts)
 
+    def _read_settings(self, repository: RepositoryRecord, found: dict[str, str], gaps: list[Gap]) -> None:
+        """Add the settings that are asked for repository by repository, or the gaps they leave."""
+        named = {gap.call for gap in gaps}
+        for setting, (operation, fetch) in _REPOSITORY_SETTINGS.items():
+            if setting in found or f"ecr:{operation}" in named or operation in self._unserved:
+                continue
+            try:
+                found[setting] = fetch(self._client, repository)
+            except RefusedError as error:
+                if error.refusal.reason in UNSERVED_CODES:
+                    self._unserved.setdefault(operation, error.refusal)
+                else:
+                    gaps.append(gap_of(self.key, repository.name, operation, error.refusal))
+
     def _resume_repository(self, repository: RepositoryRecord, point: Checkpoint) -> _RepositoryOutcome:
         """The repository as a run that was cut short read it a while ago."""
         # What the listing says of it is newer, and cost nothing.
-        read = replace(point.read, settings={**point.read.settings, **repository.settings})
+        found, gaps = {**point.read.settings, **repository.settings}, list(point.gaps)
+        # That run may have been an earlier version's, or have found out that a call is not served.
+        self._read_settings(repository, found, gaps)
+        read = replace(point.read, settings=found)
         artifacts = {artifact.digest: artifact for artifact in read.artifacts}
-        outcome = self._outcome(repository, read, list(point.gaps), artifacts)
+        outcome = self._outcome(repository, read, gaps, artifacts)
         outcome.is_resumed = True
         return outcome
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from analyzer.demo.catalogue import ARM, POLICIES, Spec
+from analyzer.demo.catalogue import ARM, POLICIES, SHARED, Spec
 from analyzer.demo.layers import (
     DOCKER_CONFIG,
     DOCKER_LIST,
@@ -348,5 +348,6 @@ def new_repository(spec: Spec, created_at: datetime, account: str) -> Repository
         kms_key=f"arn:aws:kms:{spec.region}:{account}:key/{key}" if spec.kms else None,
         immutable=spec.immutable,
         scan_on_push=spec.scanned,
+        policy=SHARED[spec.shared] if spec.shared else None,
         lifecycle_policy=POLICIES[spec.policy] if spec.policy else None,
     )

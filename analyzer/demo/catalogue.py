@@ -38,6 +38,8 @@ class Spec:
     #: Days since the last push; nothing happens in an idle repository.
     idle_days: int = 0
     policy: str | None = None
+    #: Whom its repository policy lets in, a key of ``SHARED``.
+    shared: str | None = None
     kms: bool = False
     immutable: bool = False
     scanned: bool = False
@@ -123,6 +125,23 @@ POLICIES: Mapping[str, str] = {
     ),
 }
 
+_PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+
+
+def _shared(sid: str, principal: object, condition: Mapping[str, object] | None = None) -> str:
+    """The text of a repository policy that lets ``principal`` pull."""
+    statement = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": _PULL}
+    if condition:
+        statement["Condition"] = condition
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2)
+
+
+SHARED: Mapping[str, str] = {
+    "partner": _shared("PartnerPull", {"AWS": "arn:aws:iam::444455556666:root"}),
+    "organization": _shared("WholeCompany", "*", {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}),
+    "lambda": _shared("Functions", {"Service": "lambda.amazonaws.com"}),
+}
+
 SPECS: tuple[Spec, ...] = (
     # The shop.
     Spec(name="checkout/api", team="checkout", busy=95, signed=True, scanned=True, oci=True),
@@ -132,7 +151,7 @@ SPECS: tuple[Spec, ...] = (
     Spec(name="payments/ledger", team="payments", base="jre", busy=40, kms=True, policy="keep-100"),
     Spec(name="payments/fraud-scoring", team="payments", base="python-build", busy=46, style="date"),
     Spec(name="orders/api", team="orders", base="go", busy=86, platforms=(AMD, ARM), oci=True, attested=True),
-    Spec(name="orders/events", team="orders", base="jre", busy=55, refresh=0.2),
+    Spec(name="orders/events", team="orders", base="jre", busy=55, refresh=0.2, shared="lambda"),
     Spec(name="catalog/api", team="catalog", base="node", busy=70, style="semver", oci=True, signed=True),
     Spec(
         name="catalog/importer",
@@ -154,13 +173,21 @@ SPECS: tuple[Spec, ...] = (
     Spec(name="mobile/bff", team="mobile", base="node", busy=62, platforms=(AMD, ARM), oci=True),
     # Data and machine learning: few images, large ones.
     Spec(name="data/airflow", team="data", base="python-build", busy=48, style="date"),
-    Spec(name="data/spark-jobs", team="data", base="spark", busy=34, style="semver"),
+    Spec(name="data/spark-jobs", team="data", base="spark", busy=34, style="semver", shared="partner"),
     Spec(name="data/dbt", team="data", busy=28, style="date"),
     Spec(name="ml/training-gpu", team="ml", base="cuda", busy=31, style="date", oci=True),
     Spec(name="ml/inference", team="ml", base="python-build", busy=42, style="semver"),
     Spec(name="ml/notebooks", team="ml", base="python-build", busy=32, archived=True, policy="archive"),
     # The platform.
-    Spec(name="platform/ci-runner", team="platform", base="ubuntu", busy=36, repeats=True, style="date"),
+    Spec(
+        name="platform/ci-runner",
+        team="platform",
+        base="ubuntu",
+        busy=36,
+        repeats=True,
+        style="date",
+        shared="organization",
+    ),
     Spec(name="platform/terraform", team="platform", base="alpine", busy=24, style="semver", idle_days=40),
     Spec(name="observability/collector", team="platform", base="go", busy=22, platforms=(AMD, ARM), oci=True),
     Spec(name="security/vault-sidecar", team="security", base="alpine", busy=20, style="semver"),

@@ -35,7 +35,7 @@ from moto.ecr.models import Image as MotoImage
 from moto.ecr.models import Repository as MotoRepository
 from moto.ecr.responses import ECRResponse
 
-from analyzer.demo.plan import PullThroughRule, Refusal, digest_of
+from analyzer.demo.plan import CreationTemplate, PullThroughRule, Refusal, digest_of
 
 # One answer of the API, in the service model's own names. Its values are of every JSON type.
 Answer = dict[str, Any]
@@ -59,6 +59,7 @@ class _Added:
     account_settings: dict[str, str] = field(default_factory=lambda: dict(_ACCOUNT_SETTINGS))
     pull_through_rules: list[PullThroughRule] = field(default_factory=list)
     pull_time_exclusions: list[str] = field(default_factory=list)
+    creation_templates: list[CreationTemplate] = field(default_factory=list)
     #: Calls refused, as (repository or "", call).
     refused: set[tuple[str, str]] = field(default_factory=set)
 
@@ -421,6 +422,85 @@ def _describe_pull_through_cache_rules(self: ECRResponse) -> ActionResult:
 def _list_pull_time_update_exclusions(self: ECRResponse) -> ActionResult:
     rows = _added(self.ecr_backend).pull_time_exclusions
     return _answer("pullTimeUpdateExclusions", *_page(self, list(rows)))
+
+
+@_mends(ECRResponse, "describe_repository_creation_templates", "the operation is missing")
+def _describe_repository_creation_templates(self: ECRResponse) -> ActionResult:
+    prefixes = self._get_param("prefixes") or []
+    rows: list[Answer] = [
+        {
+            "prefix": template.prefix,
+            "appliedFor": list(template.applied_for),
+            "encryptionConfiguration": {"encryptionType": "AES256"},
+            "imageTagMutability": "MUTABLE",
+            "resourceTags": [{"Key": key, "Value": value} for key, value in template.tags.items()],
+            **({} if template.lifecycle_policy is None else {"lifecyclePolicy": template.lifecycle_policy}),
+            "createdAt": template.created_at,
+            "updatedAt": template.created_at,
+        }
+        for template in _added(self.ecr_backend).creation_templates
+        if not prefixes or template.prefix in prefixes
+    ]
+    return _answer("repositoryCreationTemplates", *_page(self, rows))
+
+
+# --- registry settings ----------------------------------------------------------------------------
+
+
+def set_registry(
+    account: str,
+    region: str,
+    *,
+    scanning: Mapping[str, Any],
+    replication: Mapping[str, Any],
+    policy: str | None,
+    templates: Iterable[CreationTemplate],
+) -> None:
+    """Set what one registry answers about its scanning, replication, policy and templates."""
+    # Past moto's own put operations, which refuse a second replication rule and most actions.
+    backend = ecr_backends[account][region]
+    backend.registry_scanning_configuration = dict(scanning)
+    backend.replication_config = dict(replication)
+    backend.registry_policy = policy
+    _added(backend).creation_templates = list(templates)
+
+
+@_mends(
+    ECRBackend,
+    "batch_get_repository_scanning_configuration",
+    "a filter with an asterisk matches the beginning of a name; only the last filter is applied; a "
+    "continuous scan does not win; scan on push as the repository has it is left out",
+)
+def _batch_get_repository_scanning_configuration(
+    self: ECRBackend, names: list[str]
+) -> tuple[list[Answer], list[str]]:
+    present = [self.repositories[name] for name in names if name in self.repositories]
+    scanning = self.registry_scanning_configuration
+    rows = [_scanned(repository, scanning) for repository in present]
+    return rows, [name for name in names if name not in self.repositories]
+
+
+def _scanned(repository: MotoRepository, scanning: Mapping[str, Any]) -> Answer:
+    """One row of scanningConfigurations (ECR user guide, "Filters to choose which repositories…")."""
+    matching: dict[str, list[Answer]] = {}
+    for rule in scanning["rules"]:
+        for entry in rule["repositoryFilters"]:
+            text = entry["filter"]
+            # Without an asterisk it is enough that the name contains it.
+            if fnmatchcase(repository.name, text if "*" in text else f"*{text}*"):
+                matching.setdefault(rule["scanFrequency"], []).append(entry)
+    frequency = next((f for f in ("CONTINUOUS_SCAN", "SCAN_ON_PUSH") if f in matching), "MANUAL")
+    configured = repository.image_scanning_configuration
+    own = isinstance(configured, dict) and configured.get("scanOnPush", False)
+    if frequency == "MANUAL" and own and scanning["scanType"] == "BASIC":
+        frequency = "SCAN_ON_PUSH"
+    return {
+        "repositoryArn": repository.arn,
+        "repositoryName": repository.name,
+        "scanOnPush": frequency == "SCAN_ON_PUSH",
+        "scanFrequency": frequency,
+        "appliedScanFilters": matching.get(frequency, []),
+    }
 
 
 # --- lifecycle policies ---------------------------------------------------------------------------

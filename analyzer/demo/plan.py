@@ -74,6 +74,8 @@ class Repository:
     kms_key: str | None = None
     immutable: bool = False
     scan_on_push: bool = False
+    #: Text of the repository policy.
+    policy: str | None = None
     lifecycle_policy: str | None = None
     lifecycle_evaluated_at: datetime | None = None
 
@@ -89,6 +91,19 @@ class PullThroughRule:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreationTemplate:
+    """What repositories get that ECR creates by itself under a prefix."""
+
+    #: ``ROOT`` for all that no other template covers.
+    prefix: str
+    #: Of REPLICATION, PULL_THROUGH_CACHE and CREATE_ON_PUSH.
+    applied_for: tuple[str, ...]
+    created_at: datetime
+    lifecycle_policy: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(slots=True, kw_only=True)
 class Registry:
     """The settings of one region's registry."""
@@ -99,3 +114,11 @@ class Registry:
     pull_through_rules: Iterable[PullThroughRule] = ()
     #: ARNs whose pulls do not move lastRecordedPullTime.
     pull_time_exclusions: Iterable[str] = ()
+    #: BASIC or ENHANCED.
+    scan_type: str = "BASIC"
+    #: Scan frequency to the filters of its rule.
+    scan_filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Prefix of repository names ("" for all) to the regions they are replicated to.
+    replicated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policy: str | None = None
+    templates: Iterable[CreationTemplate] = ()

@@ -18,6 +18,32 @@ def pour_registry(account: str, registry: Registry) -> None:
     moto_faults.set_account_setting(account, region, "BLOB_MOUNTING", registry.blob_mounting)
     moto_faults.set_pull_through_rules(account, region, registry.pull_through_rules)
     moto_faults.set_pull_time_exclusions(account, region, registry.pull_time_exclusions)
+    moto_faults.set_registry(
+        account,
+        region,
+        scanning={
+            "scanType": registry.scan_type,
+            "rules": [
+                {
+                    "scanFrequency": frequency,
+                    "repositoryFilters": [{"filter": text, "filterType": "WILDCARD"} for text in filters],
+                }
+                for frequency, filters in registry.scan_filters.items()
+            ],
+        },
+        replication={"rules": [_replication_rule(account, *rule) for rule in registry.replicated.items()]},
+        policy=registry.policy,
+        templates=registry.templates,
+    )
+
+
+def _replication_rule(account: str, prefix: str, regions: Iterable[str]) -> dict[str, object]:
+    rule: dict[str, object] = {
+        "destinations": [{"region": region, "registryId": account} for region in regions]
+    }
+    if prefix:
+        rule["repositoryFilters"] = [{"filter": prefix, "filterType": "PREFIX_MATCH"}]
+    return rule
 
 
 def pour_repository(account: str, repository: Repository) -> None:
@@ -38,6 +64,7 @@ def pour_repository(account: str, repository: Repository) -> None:
             tags=[{"Key": key, "Value": value} for key, value in repository.tags.items()],
         )
         moto_repository.created_at = repository.created_at
+    moto_repository.policy = repository.policy
     moto_repository.lifecycle_policy = repository.lifecycle_policy
     moto_repository.__dict__["demurrage_evaluated_at"] = repository.lifecycle_evaluated_at
     moto_repository.images = _moto_images(account, moto_repository, repository.images)

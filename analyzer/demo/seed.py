@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from analyzer.demo.builds import Builder, Family, new_repository
-from analyzer.demo.catalogue import EUROPE, MAIN, SPECS, WEST, Spec
+from analyzer.demo.catalogue import EUROPE, MAIN, POLICIES, SPECS, WEST, Spec
 from analyzer.demo.layers import (
     DOCKER_CONFIG,
     DOCKER_MANIFEST,
@@ -27,7 +27,15 @@ from analyzer.demo.layers import (
     image_manifest,
     quantile,
 )
-from analyzer.demo.plan import Image, PullThroughRule, Refusal, Registry, Repository, Scan
+from analyzer.demo.plan import (
+    CreationTemplate,
+    Image,
+    PullThroughRule,
+    Refusal,
+    Registry,
+    Repository,
+    Scan,
+)
 
 #: How many images a repository gets for each that the measured ones have.
 _SCALE = 1 / 3
@@ -69,15 +77,32 @@ class Fleet:
         """The settings of each region."""
         rule = PullThroughRule("docker-hub", "registry-1.docker.io", "docker-hub", self._epoch)
         collector = f"arn:aws:iam::{self.account}:role/demurrage"
+        cached = CreationTemplate(
+            prefix="docker-hub",
+            applied_for=("PULL_THROUGH_CACHE",),
+            created_at=self._epoch,
+            lifecycle_policy=POLICIES["untagged"],
+            tags={"team": "platform"},
+        )
+        copied = CreationTemplate(prefix="ROOT", applied_for=("REPLICATION",), created_at=self._epoch)
         return (
             Registry(
                 region=MAIN,
                 blob_mounting="ENABLED",
                 pull_through_rules=(rule,),
                 pull_time_exclusions=(collector,),
+                scan_filters={"SCAN_ON_PUSH": ("payments/*", "identity", "security/*")},
+                replicated={"checkout/": (EUROPE,), "orders/": (EUROPE,)},
+                templates=(cached,),
             ),
-            Registry(region=EUROPE, pull_time_exclusions=(collector,)),
-            Registry(region=WEST),
+            Registry(
+                region=EUROPE,
+                pull_time_exclusions=(collector,),
+                scan_type="ENHANCED",
+                scan_filters={"CONTINUOUS_SCAN": ("eu/*",), "SCAN_ON_PUSH": ("*/api",)},
+                templates=(copied,),
+            ),
+            Registry(region=WEST, policy=_replicated_from("210987654321", WEST, self.account)),
         )
 
     @property
@@ -277,6 +302,18 @@ class Fleet:
                 )
             made.append(self._repository(f"docker-hub/library/{name}", {}, images))
         return made
+
+
+def _replicated_from(source: str, region: str, account: str) -> str:
+    """The text of a registry policy that lets account ``source`` replicate into the registry."""
+    statement = {
+        "Sid": "ReplicationFromSubsidiary",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{source}:root"},
+        "Action": ["ecr:CreateRepository", "ecr:ReplicateImage"],
+        "Resource": f"arn:aws:ecr:{region}:{account}:repository/*",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2)
 
 
 def _copied(spec: Spec, families: Sequence[Family]) -> list[Image]:

@@ -122,6 +122,7 @@ class Repository:
         self.images: dict[str, Image] = {}
         self.tags: dict[str, str] = {}
         self.lifecycle_policy: str | None = None
+        self.policy: str | None = None
         self.resource_tags: dict[str, str] = {}
         self.tag_mutability = "MUTABLE"
         self.scan_on_push = False
@@ -236,6 +237,10 @@ class Registry:
         }
         self.pull_through_cache_rules: list[dict[str, Any]] = []
         self.pull_time_update_exclusions: list[str] = []
+        self.scanning: dict[str, Any] = {"scanType": "BASIC", "rules": []}
+        self.replication: dict[str, Any] = {"rules": []}
+        self.policy: str | None = None
+        self.creation_templates: list[dict[str, Any]] = []
 
     def create_repository(self, name: str, *, created_at: float = EPOCH) -> Repository:
         """A new, empty repository (in place of one of that name, if there was one)."""

@@ -476,15 +476,80 @@ class Stub:
         arns = sorted(call.registry.pull_time_update_exclusions)
         return self._paged(call, "pullTimeUpdateExclusions", [(arn, arn) for arn in arns])
 
+    def get_registry_scanning_configuration(self, call: Call) -> bytes:
+        """GetRegistryScanningConfiguration."""
+        registry = call.registry
+        return json.dumps(
+            {"registryId": registry.account, "scanningConfiguration": registry.scanning}
+        ).encode()
+
+    def batch_get_repository_scanning_configuration(self, call: Call) -> bytes:
+        """BatchGetRepositoryScanningConfiguration; an unknown name is a failure of its own."""
+        found, failures = [], []
+        for name in call.parameters["repositoryNames"]:
+            repository = call.registry.repositories.get(name)
+            if repository is None:
+                failures.append(
+                    {
+                        "repositoryName": name,
+                        "failureCode": "REPOSITORY_NOT_FOUND",
+                        "failureReason": "REPOSITORY_NOT_FOUND",
+                    }
+                )
+            else:
+                found.append(_scanned(repository))
+        return json.dumps({"scanningConfigurations": found, "failures": failures}).encode()
+
+    def describe_registry(self, call: Call) -> bytes:
+        """DescribeRegistry."""
+        registry = call.registry
+        return json.dumps(
+            {"registryId": registry.account, "replicationConfiguration": registry.replication}
+        ).encode()
+
+    def get_registry_policy(self, call: Call) -> bytes:
+        """GetRegistryPolicy; a registry without one is an error, as in AWS."""
+        account, policy = call.registry.account, call.registry.policy
+        if policy is None:
+            raise ApiError(
+                "RegistryPolicyNotFoundException",
+                f"Registry policy does not exist in the registry with id '{account}'",
+            )
+        return json.dumps({"registryId": account, "policyText": policy}).encode()
+
+    def get_repository_policy(self, call: Call) -> bytes:
+        """GetRepositoryPolicy; a repository without one is an error, as in AWS."""
+        repository, account = call.repository(), call.registry.account
+        if repository.policy is None:
+            raise ApiError(
+                "RepositoryPolicyNotFoundException",
+                f"Repository policy does not exist for the repository with name '{repository.name}' in the "
+                f"registry with id '{account}'",
+            )
+        return json.dumps(
+            {"registryId": account, "repositoryName": repository.name, "policyText": repository.policy}
+        ).encode()
+
+    def describe_repository_creation_templates(self, call: Call) -> bytes:
+        """DescribeRepositoryCreationTemplates; ``prefixes`` is not served."""
+        templates = {template["prefix"]: template for template in call.registry.creation_templates}
+        return self._paged(call, "repositoryCreationTemplates", sorted(templates.items()))
+
 
 _OPERATIONS: dict[str, Callable[[Stub, Call], bytes]] = {
     "BatchGetImage": Stub.batch_get_image,
+    "BatchGetRepositoryScanningConfiguration": Stub.batch_get_repository_scanning_configuration,
     "DescribeImages": Stub.describe_images,
     "DescribePullThroughCacheRules": Stub.describe_pull_through_cache_rules,
+    "DescribeRegistry": Stub.describe_registry,
     "DescribeRepositories": Stub.describe_repositories,
+    "DescribeRepositoryCreationTemplates": Stub.describe_repository_creation_templates,
     "GetAccountSetting": Stub.get_account_setting,
     "GetLifecyclePolicy": Stub.get_lifecycle_policy,
     "GetLifecyclePolicyPreview": Stub.get_lifecycle_policy_preview,
+    "GetRegistryPolicy": Stub.get_registry_policy,
+    "GetRegistryScanningConfiguration": Stub.get_registry_scanning_configuration,
+    "GetRepositoryPolicy": Stub.get_repository_policy,
     "ListPullTimeUpdateExclusions": Stub.list_pull_time_update_exclusions,
     "ListTagsForResource": Stub.list_tags_for_resource,
     "StartLifecyclePolicyPreview": Stub.start_lifecycle_policy_preview,
@@ -496,6 +561,35 @@ _REASONS = {
     "InvalidImageDigest": "Invalid request parameters: image digest should be 'sha256:' and 64 hex digits",
     "MissingDigestAndTag": "Invalid request parameters: both tag and digest cannot be null",
 }
+
+
+def _scanned(repository: Repository) -> dict[str, Any]:
+    """One entry of ``scanningConfigurations``, as the registry's rules have it.
+
+    A filter without an asterisk matches names that contain it, one with asterisks whole names; of
+    two frequencies the continuous one counts (ECR user guide, "Filters to choose which repositories
+    are scanned"). Scan on push may also be set on the repository itself, which counts in basic
+    scanning.
+    """
+    scanning = repository.registry.scanning
+    matching: list[tuple[str, dict[str, Any]]] = [
+        (rule["scanFrequency"], entry)
+        for rule in scanning["rules"]
+        for entry in rule["repositoryFilters"]
+        if fnmatchcase(repository.name, entry["filter"] if "*" in entry["filter"] else f"*{entry['filter']}*")
+    ]
+    frequencies = {frequency for frequency, _ in matching}
+    if scanning["scanType"] == "BASIC" and repository.scan_on_push:
+        frequencies.add("SCAN_ON_PUSH")
+    order = ("CONTINUOUS_SCAN", "SCAN_ON_PUSH", "MANUAL")
+    chosen = next((frequency for frequency in order if frequency in frequencies), "MANUAL")
+    return {
+        "repositoryArn": repository.arn,
+        "repositoryName": repository.name,
+        "scanOnPush": chosen == "SCAN_ON_PUSH",
+        "scanFrequency": chosen,
+        "appliedScanFilters": [entry for frequency, entry in matching if frequency == chosen],
+    }
 
 
 def _preview_summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

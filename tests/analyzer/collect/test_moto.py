@@ -42,6 +42,7 @@ def test_an_emulators_registry_is_read_and_what_it_does_not_know_is_a_gap(endpoi
     assert {gap.call for gap in result.gaps} == {
         "ecr:GetAccountSetting",
         "ecr:DescribePullThroughCacheRules",
+        "ecr:DescribeRepositoryCreationTemplates",
         "ecr:ListPullTimeUpdateExclusions",
     }
     (artifact,) = store.repository("team/app").artifacts

@@ -144,6 +144,7 @@ def test_settings_are_canonical_json_and_absence_is_told_from_ignorance() -> Non
     run(store)
     read = store.reads[REGION]
     assert read.settings == {
+        "basic_scan_type_version": '"AWS_NATIVE"',
         "blob_mounting": '"ENABLED"',
         "pull_through_cache_rules": (
             '[{"ecrRepositoryPrefix":"aa","registryId":"123456789012","upstreamRegistryUrl":"upstream-a.example"},'
@@ -151,6 +152,11 @@ def test_settings_are_canonical_json_and_absence_is_told_from_ignorance() -> Non
         ),
         "pull_time_update_exclusions": '["arn:aws:iam::1:role/a","arn:aws:iam::1:role/b"]',
         "collector_excluded": "false",
+        "registry_policy_scope": '"V2"',
+        "registry_policy_text": ABSENT,
+        "replication_configuration": '{"rules":[]}',
+        "repository_creation_templates": "[]",
+        "scanning_configuration": '{"rules":[],"scanType":"BASIC"}',
     }
     assert store.repository("aa").settings == {
         "arn": f'"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/aa"',
@@ -160,6 +166,8 @@ def test_settings_are_canonical_json_and_absence_is_told_from_ignorance() -> Non
         "scan_on_push": "false",
         "encryption": '{"encryptionType":"KMS","kmsKey":"arn:aws:kms:k"}',
         "lifecycle_policy_text": json.dumps('{"rules": []}'),
+        "repository_policy_text": ABSENT,
+        "scanning": '{"appliedScanFilters":[],"scanFrequency":"MANUAL","scanOnPush":false}',
         "tags": r'{"Cost":"\u00e9","team":"x"}',
     }
     assert store.repository("bb").settings["lifecycle_policy_text"] == ABSENT
@@ -201,7 +209,11 @@ def test_pages_read_before_a_failure_are_kept(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("operation", "setting"),
-    [("GetLifecyclePolicy", "lifecycle_policy_text"), ("ListTagsForResource", "tags")],
+    [
+        ("GetLifecyclePolicy", "lifecycle_policy_text"),
+        ("ListTagsForResource", "tags"),
+        ("GetRepositoryPolicy", "repository_policy_text"),
+    ],
 )
 def test_a_refused_setting_is_left_out_and_named(operation: str, setting: str) -> None:
     Aws(small_world(), faults=[Fault("deny", operation, "aa")])
@@ -214,26 +226,30 @@ def test_a_refused_setting_is_left_out_and_named(operation: str, setting: str) -
     assert store.repository("aa").status is ReadStatus.COMPLETE
 
 
-@pytest.mark.parametrize(
-    ("operation", "setting"),
-    [
-        ("GetAccountSetting", "blob_mounting"),
-        ("DescribePullThroughCacheRules", "pull_through_cache_rules"),
-        ("ListPullTimeUpdateExclusions", "pull_time_update_exclusions"),
-    ],
-)
+#: Call to the settings that it gives.
+REGISTRY_SETTINGS = {
+    "GetAccountSetting": {"basic_scan_type_version", "blob_mounting", "registry_policy_scope"},
+    "DescribePullThroughCacheRules": {"pull_through_cache_rules"},
+    # Whether our own pulls are excluded is known only with the list.
+    "ListPullTimeUpdateExclusions": {"pull_time_update_exclusions", "collector_excluded"},
+    "GetRegistryScanningConfiguration": {"scanning_configuration"},
+    "DescribeRegistry": {"replication_configuration"},
+    "GetRegistryPolicy": {"registry_policy_text"},
+    "DescribeRepositoryCreationTemplates": {"repository_creation_templates"},
+}
+
+
+@pytest.mark.parametrize("operation", REGISTRY_SETTINGS)
 @pytest.mark.parametrize(
     "code", ["AccessDeniedException", "ValidationException", "UnknownOperationException"]
 )
-def test_a_refused_registry_setting_is_left_out_and_named(operation: str, setting: str, code: str) -> None:
+def test_a_refused_registry_setting_is_left_out_and_named(operation: str, code: str) -> None:
     Aws(small_world(), faults=[Fault("code", operation, code=code)])
     store = MemoryStore()
     (gap,) = run(store).gaps
     assert (gap.repository, gap.call, gap.reason) == ("", f"ecr:{operation}", code)
-    left = {"blob_mounting", "pull_through_cache_rules", "pull_time_update_exclusions"} - {setting}
-    # Whether our own pulls are excluded is known only with the list.
-    derived = {"collector_excluded"} if "pull_time_update_exclusions" in left else set()
-    assert store.reads[REGION].settings.keys() == left | derived
+    everything = set().union(*REGISTRY_SETTINGS.values())
+    assert store.reads[REGION].settings.keys() == everything - REGISTRY_SETTINGS[operation]
 
 
 def test_images_that_may_not_be_listed_leave_a_refused_repository_with_its_settings() -> None:
@@ -272,7 +288,7 @@ def test_a_registry_whose_repositories_may_not_be_listed_is_refused_and_keeps_it
     result = run(store)
     assert store.reads[REGION].status is ReadStatus.REFUSED
     assert store.reads[REGION].repositories == []
-    assert len(store.reads[REGION].settings) == 4
+    assert store.reads[REGION].settings.keys() == set().union(*REGISTRY_SETTINGS.values())
     assert result.registries[0].status == "refused"
     assert [gap.call for gap in result.gaps] == ["ecr:DescribeRepositories"]
 
@@ -624,7 +640,8 @@ def test_a_registry_that_keeps_failing_is_given_up() -> None:
 
 @pytest.mark.parametrize("code", ["InvalidParameterException", "ValidationException"])
 @pytest.mark.parametrize(
-    "operation", ["DescribeImages", "GetLifecyclePolicy", "ListTagsForResource", "BatchGetImage"]
+    "operation",
+    ["DescribeImages", "GetLifecyclePolicy", "ListTagsForResource", "GetRepositoryPolicy", "BatchGetImage"],
 )
 def test_a_repository_whose_parameters_ecr_does_not_accept_is_a_gap(operation: str, code: str) -> None:
     world = World()
@@ -698,7 +715,8 @@ def test_a_registry_whose_lease_is_lost_is_given_up_and_keeps_its_manifests() ->
     assert store.gaps == {REGION: lost.gaps}
     assert (other.snapshot, other.status) == (7, "complete")
     assert REGION not in store.reads
-    assert store.manifests.keys() & set(world.registry().repositories["aa"].images)
+    # Of whichever repository was read first.
+    assert store.manifests.keys() & {d for one in world.registry().repositories.values() for d in one.images}
 
 
 def test_an_error_code_that_is_new_is_a_gap_and_the_run_goes_on() -> None:
