@@ -319,3 +319,52 @@ def test_a_database_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> 
 def test_gaps_sort_by_place() -> None:
     gaps = [Gap("2", "a", "", "c", "r"), Gap("1", "b", "x", "c", "r"), Gap("1", "b", "", "c", "r")]
     assert [(gap.account, gap.repository) for gap in sorted(gaps)] == [("1", ""), ("1", "x"), ("2", "")]
+
+
+_KILLED_AFTER_ONE = """
+import os, signal, sys, threading
+from boto3.session import Session
+from analyzer import nightly
+from analyzer.collect import CollectOptions, SilentProgress
+from analyzer.store.opening import open_database
+class Killing(SilentProgress):
+    def registry_done(self, summary):
+        os.kill(os.getpid(), signal.SIGKILL)
+options = CollectOptions(regions=("eu-west-1", "us-east-1"), requests_per_second=1e6, workers=1)
+database = open_database(sys.argv[1], create=True)
+nightly.collect_snapshots(database, Session(), options, Killing(), clock=lambda: 1_700_000_000.0)
+"""
+
+
+def test_a_second_start_goes_on_from_the_registries_that_were_read_before_a_kill(
+    tmp_path: Path, aws: Server, world: World
+) -> None:
+    world.registry(region="us-east-1").create_repository("other").put_image(
+        manifest_text([("sha256:" + "a" * 64, 10)], ("sha256:" + "b" * 64, 1)), tag="v"
+    )
+    url = f"sqlite:///{tmp_path / 'killed.sqlite'}"
+    child = subprocess.run(
+        [sys.executable, "-c", _KILLED_AFTER_ONE, url],
+        cwd=Path(__file__).resolve().parents[2],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    database = open_database(url)
+    aws.calls.clear()
+    result = collect_night(database, "eu-west-1", "us-east-1", at=1_700_000_060.0)
+    assert result.run == 2
+    assert [(row.key.region, row.is_resumed, row.snapshot) for row in result.registries] == [
+        ("eu-west-1", True, 1),
+        ("us-east-1", False, 1),
+    ]
+    assert (aws.calls["DescribeRepositories"], aws.calls["DescribeImages"]) == (1, 1)
+    report = make_report(database, report_options())
+    assert {(row.region, row.run) for row in report.registries} == {("eu-west-1", 2), ("us-east-1", 2)}
+    with database.read() as connection:
+        facts = connection.execute(select(tables.repository_fact)).all()
+        assert len(facts) == len(list(world.repositories()))
+    # The next night everything is read again.
+    again = collect_night(database, "eu-west-1", "us-east-1", at=1_700_000_120.0)
+    assert [row.is_resumed for row in again.registries] == [False, False]

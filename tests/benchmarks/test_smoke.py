@@ -13,7 +13,7 @@ from analyzer.storage import analyze
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames
 from analyzer.store.snapshots import last_run, snapshots_of_run
-from tests.benchmarks import collection, generate_database, history, storage_analysis, what_if
+from tests.benchmarks import collection, fleet, generate_database, history, storage_analysis, what_if
 from tests.benchmarks._large import Shape
 
 _SMALL = ("--images", "600", "--repositories", "40", "--registries", "2")
@@ -134,6 +134,18 @@ def test_collection_prints_cpu_and_ratios_and_asks_for_the_same(capsys: pytest.C
         )
         assert re.search(line, out, re.MULTILINE)
         assert re.search(rf"^calls, {night} night: \d+, the same from all$", out, re.MULTILINE)
+
+
+def test_fleet_prints_rates_and_the_share_of_the_lower(capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.main(["--registries", "3", "--repositories", "2", "--images", "2", "--rounds", "1"])
+    out = capsys.readouterr().out
+    for night in fleet.NIGHTS:
+        assert re.search(
+            rf"^{night} night: \d+ calls to 3 registries, each answered after 50 ms;", out, re.MULTILINE
+        )
+        assert re.search(rf"^{night} night +[\d,]+ +[\d,]+ +[\d,]+$", out, re.MULTILINE)
+        line = rf"^ratio, {night} night: {_NUMBER} of the lower limit \(at least 0.8\)$"
+        assert re.search(line, out, re.MULTILINE)
 
 
 def test_what_if_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:

@@ -306,8 +306,11 @@ def generate(
     *,
     account: str = "123456789012",
     region: str = "eu-west-1",
+    registries: int = 1,
 ) -> World:
-    """A world with one registry of that shape; equal arguments give equal bytes.
+    """A world with registries of that shape; equal arguments give equal bytes.
+
+    The first is in ``region``, the others in made-up regions (`made_up_region`).
 
     About a third of an image's layers are of a base shared by the whole registry, a third of its
     repository's own, the rest its own. Two thirds of the images carry a tag of their own and the
@@ -316,12 +319,18 @@ def generate(
     world = World(account, region)
     world._random = random.Random(seed)
     world._layers_per_image = layers_per_image
-    registry = world.registry()
-    for number in range(repositories):
-        name = f"team-{number % 17:02d}/service-{number:05d}"
-        repository = registry.create_repository(name, created_at=EPOCH - 900 * DAY + number)
-        _fill(repository, images_per_repository, layers_per_image, world._random, EPOCH)
+    for place in range(registries):
+        registry = world.registry(region=made_up_region(place) if place else None)
+        for number in range(repositories):
+            name = f"team-{number % 17:02d}/service-{number:05d}"
+            repository = registry.create_repository(name, created_at=EPOCH - 900 * DAY + number)
+            _fill(repository, images_per_repository, layers_per_image, world._random, EPOCH)
     return world
+
+
+def made_up_region(number: int) -> str:
+    """The name of a region that AWS does not have, for worlds of more registries than it has regions."""
+    return f"xx-stub-{number}"
 
 
 def manifest_text(layers: Iterable[tuple[str, int]], config: tuple[str, int]) -> str:

@@ -18,7 +18,8 @@ which is ``python -m tests.support.stub_ecr``; it prints its URL, and stops when
 ends. Beside the API there are, for tests:
 
 - ``GET /_stub/calls``: how often each operation was asked, as JSON;
-- ``POST /_stub/reset``: forget those counts;
+- ``GET /_stub/log``: region, operation and parameters of each ECR call, with ``--log-calls``;
+- ``POST /_stub/reset``: forget those counts, and that log;
 - ``POST /_stub/faults``: a JSON list of objects with the fields of ``Fault``, in place of all;
 - ``POST /_stub/push-and-delete``: a JSON number, see ``World.push_and_delete``;
 - ``GET /_stub/totals``: how many repositories, images and distinct manifests there are.
@@ -155,11 +156,14 @@ class Stub:
         page_size: int | None = None,
         token_seconds: float | None = None,
         latency_seconds: float = 0.0,
+        log_calls: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.world = world
         self.faults = list(faults)
         self.calls: Counter[str] = Counter()
+        #: Region, operation and parameters of every ECR call, where they are wanted.
+        self.log: list[tuple[str, str, dict[str, Any]]] | None = [] if log_calls else None
         self._page_size = page_size
         self._token_seconds = token_seconds
         self._latency_seconds = latency_seconds
@@ -182,6 +186,8 @@ class Stub:
     def _ecr(self, operation: str, account: str, region: str, body: bytes) -> Answer:
         self.calls[operation] += 1
         parameters = json.loads(body or b"{}")
+        if self.log is not None:
+            self.log.append((region, operation, parameters))
         name = str(parameters.get("repositoryName") or _repository_of_arn(parameters.get("resourceArn")))
         struck = [fault for fault in self.faults if fault.strikes(operation, name)]
         delay = self._latency_seconds + sum(fault.seconds for fault in struck if fault.kind == "sleep")
@@ -238,8 +244,12 @@ class Stub:
         match what:
             case "calls":
                 answer = dict(sorted(self.calls.items()))
+            case "log":
+                answer = self.log
             case "reset":
                 self.calls.clear()
+                if self.log is not None:
+                    self.log.clear()
             case "faults":
                 self.faults = [Fault(**fault) for fault in json.loads(body)]
             case "push-and-delete":
@@ -852,14 +862,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repositories", type=int, default=10)
     parser.add_argument("--images", type=int, default=100, help="per repository")
     parser.add_argument("--layers", type=int, default=10, help="per image")
+    parser.add_argument("--registries", type=int, default=1, help="see registry.made_up_region")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--page-size", type=int, help="the most that any page holds")
     parser.add_argument("--token-seconds", type=float, help="how long a nextToken lives")
     parser.add_argument("--latency-seconds", type=float, default=0.0, help="of every answer")
+    parser.add_argument("--log-calls", action="store_true", help="keep them for /_stub/log")
     parser.add_argument("--faults", default="[]", help="a JSON list, see Fault")
     given = parser.parse_args(arguments)
     world = generate(
-        given.repositories, given.images, given.layers, given.seed, account=given.account, region=given.region
+        given.repositories,
+        given.images,
+        given.layers,
+        given.seed,
+        account=given.account,
+        region=given.region,
+        registries=given.registries,
     )
     stub = Stub(
         world,
@@ -867,6 +885,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         page_size=given.page_size,
         token_seconds=given.token_seconds,
         latency_seconds=given.latency_seconds,
+        log_calls=given.log_calls,
     )
     asyncio.run(_run(stub, given.port))
 
