@@ -5,10 +5,12 @@
 #   make test            all tests
 #   make check           lint, formatting, types, import contracts
 #   make package-check   wheel and sdist, tried in an empty environment
+#   make kills           KILLS=200 collectors killed at random moments, SEED= to repeat some
 #   make bench           the benchmarks, printed
 #   make lock            resolve constraints/*.txt anew (needs uv)
 
 PYTHON ?= python3
+KILLS ?= 200
 VENV := .venv
 BIN := $(VENV)/bin
 # What is imported is compiled then; compiling everything at once takes longer than the download.
@@ -18,7 +20,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-st
 	--generate-hashes --no-annotate --no-header
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check package-check bench lock clean
+.PHONY: demo test check package-check kills bench lock clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/demurrage demo --output-dir demurrage-demo
@@ -34,6 +36,9 @@ check: $(VENV)/dev.stamp
 
 package-check: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.packaging.check_wheel
+
+kills: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.support.kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/dev.stamp
 	@set -e; for file in $$(ls tests/benchmarks/[a-z]*.py | grep -v /test_); do \

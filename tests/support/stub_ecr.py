@@ -33,6 +33,7 @@ import base64
 import binascii
 import contextlib
 import json
+import random
 import re
 import subprocess
 import sys
@@ -61,13 +62,20 @@ FaultKind = Literal[
     "throttle",  # ThrottlingException, "Rate exceeded"
     "deny",  # AccessDeniedException
     "error",  # HTTP 500, ServerException
+    "unavailable",  # HTTP 503 and a page of HTML, as from something in between
     "code",  # HTTP 400 with ``code``
     "sleep",  # answers after ``seconds``
+    "reset",  # breaks the connection in place of an answer
     # For both of these boto3 raises nothing: it hands on a success that lacks every key.
     "truncate",  # promises the whole body, sends half and hangs up
     "garble",  # half a JSON document, of the promised length
+    "drop",  # the answer lacks ``field``, or its first entry does: imageDetails/imageDigest
     "wrong_digest",  # BatchGetImage: texts that do not hash to their digests
+    # Of listings alone:
     "expire_token",  # this nextToken is too old
+    "empty_page",  # no entry, and a nextToken that goes on as if there had been no such page
+    "overlap",  # begins with the last entry of the page before
+    "circle",  # after the first page the nextToken leads back to it, whenever it is used
 ]
 
 
@@ -79,20 +87,26 @@ class Fault:
     operation: str = "*"
     #: Matched against the repository's name; calls about none have the name "".
     repository: str = "*"
+    region: str = "*"
     nth: int = 1
     #: 0 means for ever.
     times: int = 0
     seconds: float = 0.0
     code: str = "ServerException"
     message: str = "made to fail"
+    field: str = ""
+    #: Of the calls that would be struck, how many really are, in no order but the same every time.
+    share: float = 1.0
     seen: int = 0
 
-    def strikes(self, operation: str, repository: str) -> bool:
+    def strikes(self, operation: str, repository: str, region: str) -> bool:
         """Count this call if it matches, and say whether it goes wrong."""
-        if not (fnmatchcase(operation, self.operation) and fnmatchcase(repository, self.repository)):
+        asked = ((operation, self.operation), (repository, self.repository), (region, self.region))
+        if not all(fnmatchcase(name, pattern) for name, pattern in asked):
             return False
         self.seen += 1
-        return self.seen >= self.nth and (not self.times or self.seen < self.nth + self.times)
+        due = self.seen >= self.nth and (not self.times or self.seen < self.nth + self.times)
+        return due and (self.share >= 1.0 or random.Random(self.seen).random() < self.share)
 
 
 class ApiError(Exception):
@@ -114,6 +128,19 @@ class Answer:
     content_type: str = "application/x-amz-json-1.1"
     delay_seconds: float = 0.0
     truncated: bool = False
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it came in."""
+
+    operation: str
+    account: str
+    region: str
+    #: Name of the repository it is about, "" for none.
+    repository: str
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +149,8 @@ class Call:
 
     registry: Registry
     parameters: dict[str, Any]
-    wrong_digest: bool
-    expire_token: bool
+    #: What goes wrong with it.
+    kinds: frozenset[FaultKind]
 
     def repository(self) -> Repository:
         """The repository that the call names."""
@@ -164,7 +191,11 @@ class Stub:
         self.calls: Counter[str] = Counter()
         #: Region, operation and parameters of every ECR call, where they are wanted.
         self.log: list[tuple[str, str, dict[str, Any]]] | None = [] if log_calls else None
-        self._page_size = page_size
+        #: (region, repository, operation) of the requests that a fault struck.
+        self.struck: set[tuple[str, str, str]] = set()
+        #: Called with each request before it is answered, under the world's lock, which it may change.
+        self.hook: Callable[[Asked], None] = lambda _: None
+        self.page_size = page_size
         self._token_seconds = token_seconds
         self._latency_seconds = latency_seconds
         self._clock = clock
@@ -180,7 +211,7 @@ class Stub:
             account = key if re.fullmatch(r"\d{12}", key) else self.world.account
             target = headers.get("x-amz-target", "")
             if not target.startswith(_TARGET):
-                return self._sts(body, account)
+                return self._sts(body, account, region)
             return self._ecr(target.removeprefix(_TARGET), account, region, body)
 
     def _ecr(self, operation: str, account: str, region: str, body: bytes) -> Answer:
@@ -189,9 +220,16 @@ class Stub:
         if self.log is not None:
             self.log.append((region, operation, parameters))
         name = str(parameters.get("repositoryName") or _repository_of_arn(parameters.get("resourceArn")))
-        struck = [fault for fault in self.faults if fault.strikes(operation, name)]
+        self.hook(Asked(operation, account, region, name, parameters))
+        struck = [fault for fault in self.faults if fault.strikes(operation, name, region)]
+        if struck:
+            self.struck.add((region, name, operation))
         delay = self._latency_seconds + sum(fault.seconds for fault in struck if fault.kind == "sleep")
-        kinds = {fault.kind for fault in struck}
+        kinds = frozenset(fault.kind for fault in struck)
+        if "reset" in kinds:
+            return Answer(b"", reset=True)
+        if "unavailable" in kinds:
+            return Answer(_UNAVAILABLE, 503, "text/html", delay_seconds=delay)
         try:
             for fault in struck:
                 _refuse(fault, operation, account, region, name)
@@ -205,21 +243,24 @@ class Stub:
             call = Call(
                 self.world.registry(parameters.get("registryId", account), region),
                 parameters,
-                "wrong_digest" in kinds,
-                "expire_token" in kinds,
+                kinds,
             )
             answer = _OPERATIONS[operation](self, call)
         except ApiError as error:
             refusal = {"__type": error.code, "message": error.message}
             return Answer(json.dumps(refusal).encode(), error.status, delay_seconds=delay)
+        for fault in struck:
+            if fault.kind == "drop":
+                answer = _without(answer, fault.field)
         if "garble" in kinds:
             answer = answer[: len(answer) // 2]
         return Answer(answer, delay_seconds=delay, truncated="truncate" in kinds)
 
-    def _sts(self, body: bytes, account: str) -> Answer:
+    def _sts(self, body: bytes, account: str, region: str) -> Answer:
         action = parse_qs(body.decode()).get("Action", [""])[0]
         self.calls[action] += 1
-        struck = [fault for fault in self.faults if fault.strikes(action, "")]
+        self.hook(Asked(action, account, region, "", {}))
+        struck = [fault for fault in self.faults if fault.strikes(action, "", region)]
         delay = self._latency_seconds + sum(fault.seconds for fault in struck if fault.kind == "sleep")
         try:
             for fault in struck:
@@ -279,26 +320,44 @@ class Stub:
         if said != kind:
             raise ApiError("InvalidParameterException", "'nextToken' belongs to another request")
         aged = self._token_seconds is not None and self._clock() - born > self._token_seconds
-        if call.expire_token or aged:
+        if "expire_token" in call.kinds or aged:
             # The code is an assumption: no published text says how an old token is refused.
             raise ApiError("InvalidParameterException", "Invalid parameter at 'nextToken': it has expired")
         return str(last)
 
     def _limit(self, call: Call) -> int:
         asked = int(call.parameters.get("maxResults", _DEFAULT_PAGE))
-        return min(asked, self._page_size) if self._page_size else asked
+        return min(asked, self.page_size) if self.page_size else asked
 
-    def _token(self, kind: str, last: str | int) -> str:
-        return base64.urlsafe_b64encode(json.dumps([kind, self._clock(), last]).encode()).decode()
+    def _token(self, kind: str, last: str | int, born: float | None = None) -> str:
+        born = self._clock() if born is None else born
+        return base64.urlsafe_b64encode(json.dumps([kind, born, last]).encode()).decode()
+
+    def _page(self, call: Call, kind: str, places: Sequence[Any], start: int) -> tuple[slice, str | None]:
+        """The rows of one page, and its nextToken.
+
+        ``places`` is what each row is found again by; ``start`` is the first that is due.
+        """
+        if "empty_page" in call.kinds and start < len(places):
+            # For ever, if the fault strikes for ever; and from the start, where nothing came before.
+            return slice(0, 0), self._token(kind, places[start - 1] if start else "")
+        end = start + self._limit(call)
+        if "overlap" in call.kinds:
+            start = max(0, start - 1)
+        if end >= len(places):
+            return slice(start, end), None
+        if "circle" in call.kinds:
+            return slice(start, end), self._token(kind, "" if start else places[end - 1], born=0.0)
+        return slice(start, end), self._token(kind, places[end - 1])
 
     def _paged(self, call: Call, key: str, rows: Sequence[tuple[str, Any]]) -> bytes:
         """One page of named rows in the order of their names, as the list ``key``."""
         kind = f"{key} {call.registry.account} {call.registry.region}"
-        start = bisect_right([name for name, _ in rows], self._after(call, kind))
-        page = rows[start : start + self._limit(call)]
-        answer: dict[str, Any] = {key: [row for _, row in page]}
-        if page and start + len(page) < len(rows):
-            answer["nextToken"] = self._token(kind, page[-1][0])
+        names = [name for name, _ in rows]
+        page, token = self._page(call, kind, names, bisect_right(names, self._after(call, kind)))
+        answer: dict[str, Any] = {key: [row for _, row in rows[page]]}
+        if token is not None:
+            answer["nextToken"] = token
         return json.dumps(answer).encode()
 
     # --- operations -------------------------------------------------------------------------------
@@ -343,12 +402,11 @@ class Stub:
             ]
         # By the order of pushes: what is pushed or deleted between two pages moves nothing else.
         start = bisect_right(images, int(last), key=lambda image: image.number) if last else 0
-        page = images[start : start + self._limit(call)]
-        more = bool(page) and start + len(page) < len(images)
+        page, token = self._page(call, kind, [image.number for image in images], start)
         return _joined(
             "imageDetails",
-            [image.detail(account, name) for image in page],
-            {"nextToken": self._token(kind, page[-1].number)} if more else None,
+            [image.detail(account, name) for image in images[page]],
+            None if token is None else {"nextToken": token},
         )
 
     def batch_get_image(self, call: Call) -> bytes:
@@ -370,7 +428,7 @@ class Stub:
                 failures.append({"imageId": image_id, "failureCode": image, "failureReason": _REASONS[image]})
                 continue
             tag = image_id.get("imageTag")
-            if call.wrong_digest:
+            if "wrong_digest" in call.kinds:
                 text = f"{image.manifest} "
                 images[image.digest, tag] = image.answer_with_text(account, name, text, tag)
             elif tag:
@@ -565,6 +623,8 @@ _OPERATIONS: dict[str, Callable[[Stub, Call], bytes]] = {
     "StartLifecyclePolicyPreview": Stub.start_lifecycle_policy_preview,
 }
 
+_UNAVAILABLE = b"<html><body><h1>503 Service Unavailable</h1></body></html>"
+
 _REASONS = {
     "ImageNotFound": "Requested image not found",
     "ImageTagDoesNotMatchDigest": "The image tag does not match the image digest",
@@ -661,6 +721,17 @@ def _no_paging(call: Call, key: str) -> None:
             raise ApiError("InvalidParameterException", f"'{paging}' cannot be used with '{key}'")
 
 
+def _without(answer: bytes, field: str) -> bytes:
+    """``answer`` without a key, or with a first entry of a list that lacks one."""
+    content = json.loads(answer)
+    outer, _, inner = field.partition("/")
+    if not inner:
+        content.pop(outer, None)
+    elif content.get(outer):
+        content[outer][0].pop(inner, None)
+    return json.dumps(content).encode()
+
+
 def _joined(key: str, rows: list[bytes], rest: dict[str, Any] | None = None) -> bytes:
     """``{key: rows, **rest}`` of rows that are JSON already."""
     tail = b"," + json.dumps(rest).encode()[1:] if rest else b"}"
@@ -703,7 +774,13 @@ def _invalid(value: object, shape: Shape | None, path: str = "") -> str:
 
 # --- HTTP -----------------------------------------------------------------------------------------
 
-_STATUS = {200: b"200 OK", 400: b"400 Bad Request", 404: b"404 Not Found", 500: b"500 Internal Server Error"}
+_STATUS = {
+    200: b"200 OK",
+    400: b"400 Bad Request",
+    404: b"404 Not Found",
+    500: b"500 Internal Server Error",
+    503: b"503 Service Unavailable",
+}
 
 
 class _Connection(asyncio.Protocol):
@@ -756,7 +833,9 @@ class _Connection(asyncio.Protocol):
             answer.content_type.encode(),
             len(answer.body),
         )
-        if answer.truncated:
+        if answer.reset:
+            self._transport.abort()
+        elif answer.truncated:
             self._transport.write(head + answer.body[: len(answer.body) // 2])
             self._transport.close()
         else:

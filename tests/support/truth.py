@@ -1,0 +1,193 @@
+"""What a snapshot should hold, from the world's own objects; nothing of the collector's is used.
+
+``differences`` says where a snapshot and the world are apart, and by which call that would have to be
+told: what lies under no gap is a falsehood, and a gap under which nothing lies is one too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from analyzer.model.records import Artifact, Gap, ImageStatus, ReadStatus, RegistryRead, ScanSummary
+from tests.support.registry import Image, Registry, Repository, World
+
+#: Repository ("" for the registry) and call, as gaps name them.
+Place = tuple[str, str]
+
+_CALL_OF_SETTING = {
+    "arn": "ecr:DescribeRepositories",
+    "uri": "ecr:DescribeRepositories",
+    "image_tag_mutability": "ecr:DescribeRepositories",
+    "scan_on_push": "ecr:DescribeRepositories",
+    "encryption": "ecr:DescribeRepositories",
+    "lifecycle_policy_text": "ecr:GetLifecyclePolicy",
+    "tags": "ecr:ListTagsForResource",
+    "blob_mounting": "ecr:GetAccountSetting",
+    "pull_through_cache_rules": "ecr:DescribePullThroughCacheRules",
+    "pull_time_update_exclusions": "ecr:ListPullTimeUpdateExclusions",
+}
+_REPOSITORIES: Place = ("", "ecr:DescribeRepositories")
+#: Calls that this module knows what to expect of.
+JUDGED_CALLS = frozenset({*_CALL_OF_SETTING.values(), "ecr:DescribeImages", "ecr:BatchGetImage"})
+
+_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRepository:
+    """One repository as it is."""
+
+    #: By digest.
+    artifacts: Mapping[str, Artifact]
+    #: Of the settings that this module knows, what they are, as parsed JSON.
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One registry as it is."""
+
+    #: By name and creation time in milliseconds.
+    repositories: Mapping[tuple[str, int], HeldRepository]
+    settings: Mapping[str, object]
+
+
+def held(world: World, region: str) -> Held:
+    """The registry of the world's account in ``region`` at this moment."""
+    with world.lock:
+        registry = world.registry(region=region)
+        return Held(
+            {
+                (repository.name, round(repository.created_at * 1000)): HeldRepository(
+                    {image.digest: _artifact(image) for image in repository.images.values()},
+                    _settings(repository),
+                )
+                for repository in registry.repositories.values()
+            },
+            _registry_settings(registry),
+        )
+
+
+def differences(truth: Held, read: RegistryRead, stored: Collection[str]) -> Counter[Place]:
+    """Where ``read`` is not ``truth``, and where it does not vouch for it, with how many things are.
+
+    ``stored`` are the digests of the manifests that are known: one that is not is a difference in each
+    repository whose images need it.
+    """
+    found: Counter[Place] = Counter()
+    entries = {entry.key: entry for entry in read.repositories}
+    found[_REPOSITORIES] += len(truth.repositories.keys() ^ entries.keys())
+    found[_REPOSITORIES] += read.status is not ReadStatus.COMPLETE
+    found.update(_different_settings("", truth.settings, read.settings))
+    for key, entry in entries.items():
+        name, _ = key
+        real = truth.repositories.get(key)
+        artifacts = {artifact.digest: artifact for artifact in entry.artifacts}
+        if real is not None:
+            found.update(_different_settings(name, real.settings, entry.settings))
+            keys = artifacts.keys() | real.artifacts.keys()
+            apart = sum(artifacts.get(digest) != real.artifacts.get(digest) for digest in keys)
+            found[name, "ecr:DescribeImages"] += apart
+        found[name, "ecr:DescribeImages"] += entry.status is not ReadStatus.COMPLETE
+        found[name, "ecr:BatchGetImage"] += len(artifacts.keys() - set(stored))
+    return +found
+
+
+def claims(gaps: Iterable[Gap]) -> Counter[Place]:
+    """What ``gaps`` say is missing, in the terms of `differences`."""
+    found: Counter[Place] = Counter()
+    for gap in gaps:
+        found[gap.repository, gap.call] += gap.count
+    return found
+
+
+def untold(different: Counter[Place], claimed: Counter[Place]) -> list[str]:
+    """Each difference that no gap covers, in words; of manifests the numbers must agree as well.
+
+    While the list of repositories is incomplete, what is known of those that were not listed stands as it
+    was: one gap says so for all of them.
+    """
+    complaints = []
+    for (repository, call), number in sorted(different.items()):
+        place = f"{repository or 'the registry'} {call}"
+        if (repository, call) not in claimed and _REPOSITORIES not in claimed:
+            complaints.append(f"{number} differences in {place}, and no gap")
+        elif call == "ecr:BatchGetImage" and claimed[repository, call] not in (0, number):
+            complaints.append(f"{number} manifests missing in {place}, told are {claimed[repository, call]}")
+    return complaints
+
+
+def unfounded(different: Counter[Place], claimed: Counter[Place]) -> list[str]:
+    """Each gap under which nothing is missing, in words."""
+    return [
+        f"a gap in {repository or 'the registry'} {call}, and nothing is missing"
+        for repository, call in sorted(claimed)
+        if (repository, call) not in different and call in JUDGED_CALLS
+    ]
+
+
+def _different_settings(
+    repository: str, real: Mapping[str, object], known: Mapping[str, str]
+) -> Counter[Place]:
+    found: Counter[Place] = Counter()
+    for name, value in real.items():
+        if name not in known or json.loads(known[name]) != value:
+            found[repository, _CALL_OF_SETTING[name]] += 1
+    return found
+
+
+def _artifact(image: Image) -> Artifact:
+    return Artifact(
+        digest=image.digest,
+        tags=tuple(sorted(image.tags)),
+        pushed_at_ms=round(image.pushed_at * 1000),
+        image_status=ImageStatus[image.status],
+        archived_at_ms=_ms(image.archived_at),
+        activated_at_ms=_ms(image.activated_at),
+        reported_size_bytes=image.size_bytes,
+        media_type=image.media_type,
+        artifact_media_type=image.artifact_media_type,
+        subject_digest=image.subject_digest,
+        pulled_day=None if image.pulled_at is None else int(image.pulled_at // _DAY),
+        scan=_scan(image),
+    )
+
+
+def _scan(image: Image) -> ScanSummary | None:
+    if image.scan is None:
+        return None
+    summary = image.scan["imageScanFindingsSummary"]
+    counts = summary["findingSeverityCounts"]
+    return ScanSummary(
+        image.scan["imageScanStatus"]["status"],
+        int(summary["imageScanCompletedAt"] // _DAY),
+        **{name.lower(): number for name, number in counts.items()},
+    )
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
+
+
+def _settings(repository: Repository) -> dict[str, object]:
+    described = repository.described()
+    return {
+        "arn": repository.arn,
+        "uri": described["repositoryUri"],
+        "image_tag_mutability": repository.tag_mutability,
+        "scan_on_push": repository.scan_on_push,
+        "encryption": repository.encryption,
+        "lifecycle_policy_text": repository.lifecycle_policy,
+        "tags": repository.resource_tags,
+    }
+
+
+def _registry_settings(registry: Registry) -> dict[str, object]:
+    return {
+        "blob_mounting": registry.settings["BLOB_MOUNTING"],
+        "pull_through_cache_rules": registry.pull_through_cache_rules,
+        "pull_time_update_exclusions": sorted(registry.pull_time_update_exclusions),
+    }
