@@ -13,7 +13,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from analyzer.errors import InputError, RunError
+from analyzer.store.arrow import OPTION, WORTH_BYTES, ArrowReader
 
 #: File systems on which SQLite's locks do not hold between hosts.
 _NETWORK_FILE_SYSTEMS = frozenset(
@@ -66,20 +67,31 @@ class ChangedError(RunError):
 class Database:
     """One database: hands out read and write transactions, and is safe to use from threads."""
 
-    def __init__(self, url: str, *, busy_seconds: float = 30.0, mounts: Path = _MOUNTS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_seconds: float = 30.0,
+        mounts: Path = _MOUNTS,
+        arrow_from_bytes: int = WORTH_BYTES,
+    ) -> None:
         """Prepare ``url`` (an SQLAlchemy URL); raises InputError when it cannot be used.
 
         ``busy_seconds`` is how long SQLite waits for another process's write to end; ``mounts``
-        lists the mounted file systems, in the form of Linux's mountinfo.
+        lists the mounted file systems, in the form of Linux's mountinfo; a PostgreSQL database is read
+        through ADBC where its large tables take ``arrow_from_bytes`` or more.
         """
         self.engine = _create_engine(url, busy_seconds, mounts)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._arrow_from_bytes = arrow_from_bytes
         #: Whether reads may go through ``engine``, as on PostgreSQL they always may.
         self._is_ours = not self.is_sqlite
         if self.is_sqlite:
             self._file = Path(self.engine.url.database or "").resolve()
             self._immutable = _reading_engine(self._file, "mode=ro&immutable=1", busy_seconds)
             self._read_only = _reading_engine(self._file, "mode=ro", busy_seconds)
+        #: What goes past SQLAlchemy raises the driver's own.
+        self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         #: SQLite has one writer: threads of this process queue here and not on a busy timeout.
         self._writer = threading.Lock()
 
@@ -134,9 +146,13 @@ class Database:
     @contextmanager
     def _reading(self, engine: Engine) -> Iterator[Connection]:
         with self.translated(), engine.connect() as connection:
-            if not self.is_sqlite:
-                connection.execution_options(isolation_level="REPEATABLE READ")
-            with connection.begin():
+            if self.is_sqlite:
+                with connection.begin():
+                    yield connection
+                return
+            arrow = ArrowReader(self.label, self._arrow_from_bytes)
+            connection.execution_options(isolation_level="REPEATABLE READ", **{OPTION: arrow})
+            with closing(arrow), connection.begin():
                 yield connection
 
     def _is_in_use(self) -> bool:
@@ -186,7 +202,7 @@ class Database:
         """
         try:
             yield
-        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
+        except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
             reason = error.orig if isinstance(error, DBAPIError) else error
             code = str(getattr(reason, "sqlite_errorname", ""))
             if code == "SQLITE_NOTADB":

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, func, select
 
 from analyzer.model.records import RegistryKey
 from analyzer.store import tables
+from analyzer.store.bulk import close_intervals, insert_rows
 from analyzer.store.engine import Database
 
 
@@ -69,10 +70,7 @@ def _replace(
             # Facts never change once written: a snapshot's second say is not heard.
             if old["first_snapshot"] == snapshot or all(old[name] == value for name, value in row.items()):
                 continue
-            closed.append({"_owner": row[owner.name]})
+            closed.append({owner.name: row[owner.name]})
         opened.append({**row, "first_snapshot": snapshot})
-    if closed:
-        statement = update(table).where(owner == bindparam("_owner"), in_force)
-        connection.execute(statement.values(gone_snapshot=snapshot), closed)
-    if opened:
-        connection.execute(insert(table), opened)
+    close_intervals(connection, table, closed, snapshot)
+    insert_rows(connection, table, opened)

@@ -2,7 +2,7 @@
 
 Rows come through the driver's own cursor (on SQLite Python's ``sqlite3``, never a second SQLite in
 the process) and go to arrays in blocks, so that a million rows are never a million Python objects
-at once.
+at once; from a large PostgreSQL they come as Arrow arrays (``columns``).
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, or_, select, true
 
 from analyzer.model.frames import (
     NEVER_PULLED,
@@ -37,14 +35,12 @@ from analyzer.model.frames import (
 from analyzer.model.media_types import KINDS
 from analyzer.model.records import ABSENT, ImageStatus, Kind, ReadStatus
 from analyzer.store import tables
+from analyzer.store.columns import read_integers, read_packed
 from analyzer.store.interning import digest_rows
 from analyzer.store.snapshots import SnapshotRef
 from analyzer.store.state import during
 from analyzer.store.tables import FOREIGN_BIT
 
-#: Rows fetched at a time. So few stay in the processor's cache, and below what sets off Python's
-#: cyclic collector again and again while their tuples are alive.
-_BLOCK = 2_000
 #: Of ``Frames.repositories``. As a text column pandas would turn None, no policy, into NaN.
 _COLUMNS: dict[str, Any] = {
     "registry": np.int64,
@@ -142,23 +138,6 @@ class Places:
             rows = rows[:, :-2]
         rows[:, 0] = position
         return rows if keep.all() else rows[keep]
-
-
-def read_integers(connection: Connection, query: Select[Any]) -> Int64:
-    """The rows of a query whose columns are all integers and never NULL, as one matrix."""
-    result = connection.execute(query)
-    width = len(query.selected_columns)
-    blocks = []
-    while rows := _fetch(result):
-        blocks.append(np.fromiter(chain.from_iterable(rows), np.int64, len(rows) * width))
-    flat = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
-    return flat.reshape(-1, width)
-
-
-def _fetch(result: Any) -> list[tuple[Any, ...]]:
-    # The driver's cursor: SQLAlchemy's Row objects would double the time and add nothing here.
-    rows: list[tuple[Any, ...]] = result.cursor.fetchmany(_BLOCK)
-    return rows
 
 
 def _registries(connection: Connection, snapshots: Sequence[SnapshotRef]) -> pd.DataFrame:
@@ -460,25 +439,20 @@ def _manifests(connection: Connection, places: Places, digest_ids: Any) -> Manif
         .where(table.c.digest_id.in_(present) if len(digest_ids) else ~true())
         .order_by(table.c.digest_id)
     )
-    result = connection.execute(query)
     heads, blobs, foreign, children = [], [], [], []
     lengths: list[Int64] = []
-    column = [itemgetter(number) for number in range(len(query.selected_columns))]
-    while rows := _fetch(result):
-        head = _integers(rows, column[:3])
+
+    def wanted(head: Int64) -> Bools:
         at = np.minimum(np.searchsorted(digest_ids, head[0]), len(digest_ids) - 1)
-        wanted = digest_ids[at] == head[0]
-        if not wanted.all():
-            rows = [rows[i] for i in np.flatnonzero(wanted)]
-            head = head[:, wanted]
+        found: Bools = digest_ids[at] == head[0]
+        return found
+
+    for head, (blob_ids, codes, child_ids) in read_packed(connection, query, 3, wanted):
         heads.append(head)
-        # One column at a time: zip(*rows) would make an iterator for every row.
-        blob_ids, codes, child_ids = (list(map(get, rows)) for get in column[3:])
-        sizes = [np.fromiter(map(len, packed), np.int64, len(rows)) for packed in (blob_ids, child_ids)]
-        lengths.append(np.array(sizes) // 4)
-        blobs.append(np.frombuffer(b"".join(blob_ids), "<u4"))
-        foreign.append((np.frombuffer(b"".join(codes), "<u2") & FOREIGN_BIT) != 0)
-        children.append(np.frombuffer(b"".join(child_ids), "<u4"))
+        lengths.append(np.array([blob_ids.lengths, child_ids.lengths]) // 4)
+        blobs.append(np.frombuffer(blob_ids.data, "<u4"))
+        foreign.append((np.frombuffer(codes.data, "<u2") & FOREIGN_BIT) != 0)
+        children.append(np.frombuffer(child_ids.data, "<u4"))
     if not heads:
         heads, lengths = [np.zeros((3, 0), np.int64)], [np.zeros((2, 0), np.int64)]
         blobs, children, foreign = [np.zeros(0, "<u4")], [np.zeros(0, "<u4")], [np.zeros(0, np.bool_)]
@@ -495,11 +469,6 @@ def _manifests(connection: Connection, places: Places, digest_ids: Any) -> Manif
         child_offsets=offsets[1],
         children=np.concatenate(children).astype(np.uint32, copy=False),
     )
-
-
-def _integers(rows: Sequence[tuple[Any, ...]], columns: Sequence[itemgetter[Any]]) -> Int64:
-    """The named columns of ``rows``, one after the other."""
-    return np.array([np.fromiter(map(get, rows), np.int64, len(rows)) for get in columns])
 
 
 def _with_manifests(artifacts: Artifacts, manifests: Manifests) -> Artifacts:

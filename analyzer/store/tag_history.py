@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, literal, select
 
 from analyzer.model.tag_history import TagHistory
 from analyzer.store import tables
-from analyzer.store.frames import read_integers
+from analyzer.store.columns import read_integers
 from analyzer.store.snapshots import SnapshotRef
 
 _FAR_AHEAD = 2**31 - 1

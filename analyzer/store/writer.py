@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, delete, exists, func, insert, or_, select, update
 
 from analyzer.model.records import (
     Checkpoint,
@@ -23,7 +23,7 @@ from analyzer.model.records import (
     WorkloadRead,
 )
 from analyzer.store import tables
-from analyzer.store.bulk import insert_rows
+from analyzer.store.bulk import close_intervals, insert_rows
 from analyzer.store.changes import RepositoryChanges, RepositoryState, diff_repository
 from analyzer.store.checkpoints import (
     drop_checkpoints,
@@ -450,21 +450,12 @@ class _SnapshotWriter:
         self._opened.setdefault(table, []).append({**values, "first_snapshot": self._number})
 
     def _close(self, table: Table, **key: Any) -> None:
-        self._closed.setdefault(table, []).append({f"_{name}": value for name, value in key.items()})
+        self._closed.setdefault(table, []).append(key)
 
     def _flush(self) -> None:
         """Close before opening: a row that is replaced has the same key but for its start."""
         for table, keys in self._closed.items():
-            names = [name.removeprefix("_") for name in keys[0]]
-            statement = (
-                update(table)
-                .where(
-                    *(table.c[name] == bindparam(f"_{name}") for name in names),
-                    table.c.gone_snapshot.is_(None),
-                )
-                .values(gone_snapshot=self._number)
-            )
-            self._connection.execute(statement, keys)
+            close_intervals(self._connection, table, keys, self._number)
         for table, rows in self._opened.items():
             # In the order of the key, so that SQLite fills its pages one after the other.
             key = [column.name for column in table.primary_key]

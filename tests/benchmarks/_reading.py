@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-from analyzer.store import frames
+from analyzer.store import columns
 from analyzer.store.engine import Database
 from analyzer.store.snapshots import SnapshotRef, last_run, snapshots_of_run
 from tests.benchmarks._large import Shape
@@ -48,6 +48,6 @@ def fetch_rows(database: Database, statements: Sequence[tuple[str, Any]]) -> Non
         cursor = connection.connection.cursor()
         for statement, parameters in statements:
             cursor.execute(statement, parameters)
-            while cursor.fetchmany(frames._BLOCK):
+            while cursor.fetchmany(columns._BLOCK):
                 pass
         cursor.close()

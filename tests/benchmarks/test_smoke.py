@@ -13,7 +13,15 @@ from analyzer.storage import analyze
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames
 from analyzer.store.snapshots import last_run, snapshots_of_run
-from tests.benchmarks import collection, fleet, generate_database, history, storage_analysis, what_if
+from tests.benchmarks import (
+    collection,
+    fleet,
+    generate_database,
+    history,
+    postgresql,
+    storage_analysis,
+    what_if,
+)
 from tests.benchmarks._large import Shape
 
 _SMALL = ("--images", "600", "--repositories", "40", "--registries", "2")
@@ -154,3 +162,10 @@ def test_what_if_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(rf"^ratio: {_NUMBER} times rows \(limit 2\)$", out, re.MULTILINE)
     assert len(re.findall(r"^evaluation, .*: .* times faster \(at least 100\)$", out, re.MULTILINE)) == 2
     assert "in one process: load" in out
+
+
+def test_postgresql_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    postgresql.main(["--rows", "400", "--batch", "250", "--rounds", "1"])
+    out = capsys.readouterr().out
+    for baseline in ("bare COPY", "INSERT of each", "UPDATE of each", "psycopg's cursor"):
+        assert re.search(rf"^ratio: {_NUMBER} times {baseline} \(limit \d\)$", out, re.MULTILINE)

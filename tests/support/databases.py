@@ -75,6 +75,13 @@ def sqlite(sqlite_folder: Path, sqlite_clean: Database) -> Provider:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[URL]:
     """URL of a running PostgreSQL server's maintenance database."""
+    with running_postgresql() as url:
+        yield url
+
+
+@contextmanager
+def running_postgresql() -> Iterator[URL]:
+    """URL of the maintenance database of a server that runs as long as the block; skips without one."""
     with warnings.catch_warnings():
         # It warns of its choice of folder for a lock file when it is imported.
         warnings.simplefilter("ignore")
@@ -98,7 +105,7 @@ def postgresql_server() -> Iterator[URL]:
 @pytest.fixture(scope="session")
 def postgresql_clean(postgresql_server: URL) -> Iterator[Database]:
     """The one migrated PostgreSQL database that tests share; `Provider.clean` empties it."""
-    with opened(_create_database(postgresql_server)) as database:
+    with opened(create_database(postgresql_server)) as database:
         upgrade_schema(database)
         yield database
 
@@ -107,7 +114,7 @@ def postgresql_clean(postgresql_server: URL) -> Iterator[Database]:
 def postgresql(postgresql_server: URL, postgresql_clean: Database) -> Provider:
     """PostgreSQL databases on this session's server."""
     return Provider(
-        "postgresql", lambda: _create_database(postgresql_server), lambda: _emptied(postgresql_clean)
+        "postgresql", lambda: create_database(postgresql_server), lambda: _emptied(postgresql_clean)
     )
 
 
@@ -126,7 +133,8 @@ def _emptied(database: Database) -> Database:
     return database
 
 
-def _create_database(server: URL) -> str:
+def create_database(server: URL) -> str:
+    """URL of a new, empty database on the server."""
     name = f"test_{next(_numbers)}"
     with _maintenance(server) as connection:
         connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
@@ -208,7 +216,8 @@ def run_at_once(script: str, *arguments: Sequence[str]) -> list[tuple[int, str]]
 @contextmanager
 def opened(url: str) -> Iterator[Database]:
     """The database at ``url``, its connections closed at the end."""
-    database = Database(url)
+    # However small: what large databases are read through is what tests should meet.
+    database = Database(url, arrow_from_bytes=0)
     try:
         yield database
     finally:
