@@ -4,8 +4,8 @@ A stub ECR serves a generated registry from a process of its own. Each contestan
 of its own too, and its CPU (user and system, all threads, from the making of its session to its end)
 is divided by the number of images:
 
-- ``boto3``: a default client, one thread, a loop that asks for the same pages and the same batches
-  and drops the answers. This is the baseline.
+- ``boto3``: a default client, one thread, a loop that makes the calls that the collector made, as the
+  stub wrote them down, and drops the answers. This is the baseline.
 - ``boto3 without its parser``: the same, the answers decoded from JSON and not read shape by shape,
   which is how the collector asks: what remains is the collector's own work.
 - ``demurrage``: ``collect`` into a store of its own, which includes everything that it writes.
@@ -37,10 +37,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore import xform_name
+from botocore.exceptions import ClientError
 
 from analyzer.collect import CollectOptions, SilentProgress, collect
 from analyzer.collect.clients import read_plain_json
-from analyzer.manifests import ACCEPTED_MEDIA_TYPES
 from analyzer.store.engine import Database
 from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--child", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--night", choices=NIGHTS, help=argparse.SUPPRESS)
     parser.add_argument("--db", help=argparse.SUPPRESS)
+    parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--profiled", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.child:
@@ -79,10 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in ("repositories", "images", "layers")
         for part in (f"--{name}", str(getattr(given, name)))
     ]
-    with tempfile.TemporaryDirectory() as name, started(*shape) as url:
+    with tempfile.TemporaryDirectory() as name, started(*shape, "--log-calls") as url:
         benchmark = _Benchmark(url, Path(name), str(given.workers))
         # Nobody shall be measured while the stub serialises its answers for the first time.
-        benchmark.run("boto3", "first", 0)
+        for night in NIGHTS:
+            benchmark.write_down(night)
         if given.profile:
             if given.profile == "unchanged":
                 benchmark.run("demurrage", "first", 1)
@@ -110,6 +113,14 @@ class _Benchmark:
     folder: Path
     workers: str
 
+    def write_down(self, night: str) -> None:
+        """Keep the calls that the collector makes that night, for the others to make."""
+        self.run("demurrage", night, 0)
+        self._plan(night).write_text(json.dumps(self._ask("log", None)))
+
+    def _plan(self, night: str) -> Path:
+        return self.folder / f"{night}.json"
+
     def run(self, contestant: str, night: str, number: int, *options: str) -> dict[str, Any]:
         """What one contestant took, with the calls that the stub counted meanwhile."""
         self._ask("reset", b"")
@@ -124,6 +135,7 @@ class _Benchmark:
         # A round's database is new on its first night and the same on the unchanged one.
         db = f"sqlite:///{self.folder}/{number}.db"
         child = ("--child", contestant, "--night", night, "--db", db, "--workers", self.workers, *options)
+        child = (*child, "--plan", str(self._plan(night)))
         outcome = run_child(_ME, *child, environment=environment)
         outcome["calls"] = self._ask("calls", None)
         return outcome
@@ -174,7 +186,7 @@ def _measure(given: argparse.Namespace) -> None:
             pstats.Stats(*profiles, stream=sys.stderr).sort_stats("tottime").print_stats(35)
     else:
         with measured() as spent:
-            _loop(manifests=given.night == "first", parsed=given.child == "boto3")
+            _loop(json.loads(given.plan.read_text()), parsed=given.child == "boto3")
     print(json.dumps({"seconds": spent.seconds, "cpu_seconds": spent.cpu_seconds}))
 
 
@@ -193,37 +205,17 @@ def _profile_all_threads() -> list[cProfile.Profile]:
     return profiles
 
 
-def _loop(*, manifests: bool, parsed: bool) -> None:
+def _loop(plan: Sequence[tuple[str, str, dict[str, Any]]], *, parsed: bool) -> None:
     """Everything that the collector asks for, one call after the other."""
     session = boto3.Session()
     session.client("sts", region_name=_REGION).get_caller_identity()
     ecr = session.client("ecr", region_name=_REGION)
     if not parsed:
         ecr.meta.events.register("before-parse.ecr", read_plain_json)
-    ecr.get_account_setting(name="BLOB_MOUNTING")
-    ecr.describe_pull_through_cache_rules(maxResults=1000)
-    ecr.list_pull_time_update_exclusions(maxResults=1000)
-    known: set[str] = set()
-    for listing in ecr.get_paginator("describe_repositories").paginate(PaginationConfig={"PageSize": 1000}):
-        for repository in listing["repositories"]:
-            name = repository["repositoryName"]
-            wanted: list[str] = []
-            for page in ecr.get_paginator("describe_images").paginate(
-                repositoryName=name, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
-            ):
-                if manifests:
-                    wanted += [image["imageDigest"] for image in page["imageDetails"]]
-            with contextlib.suppress(ecr.exceptions.LifecyclePolicyNotFoundException):
-                ecr.get_lifecycle_policy(repositoryName=name)
-            ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])
-            wanted = [digest for digest in wanted if digest not in known]
-            known.update(wanted)
-            for start in range(0, len(wanted), 100):
-                ecr.batch_get_image(
-                    repositoryName=name,
-                    imageIds=[{"imageDigest": digest} for digest in wanted[start : start + 100]],
-                    acceptedMediaTypes=list(ACCEPTED_MEDIA_TYPES),
-                )
+    for _, operation, parameters in plan:
+        # What is not there (a policy, say) is answered with an error.
+        with contextlib.suppress(ClientError):
+            getattr(ecr, xform_name(operation))(**parameters)
 
 
 def _collect(database: Database, workers: int) -> None:
