@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from analyzer.acceptance import AcceptedGap, split_gaps
 from analyzer.assembly import Question, assemble_report
-from analyzer.collect import CollectOptions, CollectResult, Progress, collect
+from analyzer.collect import AfterSnapshot, CollectOptions, CollectResult, Progress, collect
 from analyzer.errors import InputError
 from analyzer.families import find_families
 from analyzer.lifecycle.frontier import sweep
@@ -76,6 +76,13 @@ def collect_snapshots(
     clock: Callable[[], float] = time.time,
 ) -> CollectResult:
     """One snapshot of each registry, with the aggregates it comes to recorded as facts."""
+    store = Store(database, lambda: round(clock() * 1000))
+    after_snapshot = facts_writer(database)
+    return collect(store, session, options, clock=clock, progress=progress, after_snapshot=after_snapshot)
+
+
+def facts_writer(database: Database) -> AfterSnapshot:
+    """What records the aggregates of a snapshot as facts, and gives the gaps that stand in it."""
     # The frames of a large registry are gigabytes: one at a time.
     turn = threading.Lock()
 
@@ -88,8 +95,7 @@ def collect_snapshots(
             _write_facts(database, snapshot, frames)
             return standing_gaps(frames, conflicts)
 
-    store = Store(database, lambda: round(clock() * 1000))
-    return collect(store, session, options, clock=clock, progress=progress, after_snapshot=after_snapshot)
+    return after_snapshot
 
 
 def make_report(database: Database, options: ReportOptions) -> Report:

@@ -1,6 +1,7 @@
 """Reads AWS into the store; the only package that knows boto3."""
 
 from analyzer.collect.contract import (
+    AfterSnapshot,
     CollectOptions,
     CollectResult,
     Progress,
@@ -11,6 +12,7 @@ from analyzer.collect.contract import (
 from analyzer.collect.run import collect
 
 __all__ = [
+    "AfterSnapshot",
     "CollectOptions",
     "CollectResult",
     "Progress",

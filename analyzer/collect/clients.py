@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import botocore
 from botocore import xform_name
@@ -44,6 +44,7 @@ from analyzer.collect.refusals import (
     refusal_of,
 )
 from analyzer.errors import InputError, RunError
+from analyzer.model.records import RegistryKey
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -225,18 +226,43 @@ class ServiceClient:
             raise StoppedError
 
 
-class RegistryClient(ServiceClient):
+class RegistryClient(Protocol):
+    """Whoever answers the calls about one registry; safe to share between threads."""
+
+    @property
+    def key(self) -> RegistryKey:
+        """The registry."""
+
+    @property
+    def caller(self) -> str:
+        """ARN of whoever makes the calls; "" where it is not known."""
+
+    def call(
+        self, operation: str, *, tolerate: Collection[str] = (), **parameters: object
+    ) -> Mapping[str, Any]:
+        """The answer to one call of ECR (``DescribeImages``); raises as `ServiceClient.call` does."""
+
+
+class AwsRegistryClient(ServiceClient):
     """One registry's ECR, and the other services of its account and region."""
 
     def __init__(self, place: Place, settings: CallSettings) -> None:
         """Open ``place``; makes a client, and asks nothing yet."""
-        self.key = place.key
-        self.caller = place.access.caller
         self._place = place
         self._services: dict[str, ServiceClient] = {}
         client = place.access.client("ecr", place.key.region, client_config(settings))
         super().__init__(client, "ecr", settings, is_own=place.access.is_own)
         client.meta.events.register("before-parse", read_plain_json)
+
+    @property
+    def key(self) -> RegistryKey:
+        """The registry."""
+        return self._place.key
+
+    @property
+    def caller(self) -> str:
+        """ARN of whoever makes the calls; "" where it is not known."""
+        return self._place.access.caller
 
     def service(self, name: str, iam_prefix: str | None = None) -> ServiceClient:
         """Another service, by boto3's name for it, in the same account and region; one client of each."""

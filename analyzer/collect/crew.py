@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Generic
 
 from analyzer.collect.claims import Claims
-from analyzer.collect.clients import CallSettings, RegistryClient
+from analyzer.collect.clients import AwsRegistryClient, CallSettings, RegistryClient
 from analyzer.collect.contract import AfterSnapshot, LeaseT, Progress, RegistrySummary, SnapshotStore
 from analyzer.collect.places import Place
 from analyzer.collect.pool import Pool
@@ -29,6 +29,9 @@ from analyzer.model.records import Gap, ReadStatus, RegistryKey, ResumableSnapsh
 _FAREWELL = 10.0
 #: Seconds between looks for an interrupt while no registry ends.
 _LOOK = 1.0
+
+#: Whoever answers for a place.
+OpenClient = Callable[[Place, CallSettings], RegistryClient]
 
 
 class Crew(Generic[LeaseT]):
@@ -46,6 +49,7 @@ class Crew(Generic[LeaseT]):
         clock: Callable[[], float],
         after_snapshot: AfterSnapshot,
         resume_seconds: float,
+        open_client: OpenClient = AwsRegistryClient,
     ) -> None:
         """``workers`` is how many calls to AWS are made, and registries read, at a time."""
         self._store = store
@@ -55,6 +59,7 @@ class Crew(Generic[LeaseT]):
         self._progress = progress
         self._clock = clock
         self._after_snapshot = after_snapshot
+        self._open_client = open_client
         self._resume_since_ms = round((clock() - resume_seconds) * 1000)
         self._claims = Claims()
         self._lock = threading.Lock()
@@ -173,7 +178,7 @@ class Crew(Generic[LeaseT]):
 
     def _begin(self, place: Place) -> RegistryCollector[LeaseT]:
         collector = RegistryCollector(
-            RegistryClient(place, self._settings),
+            self._open_client(place, self._settings),
             self._pool.lane(),
             self._store,
             self._claims,

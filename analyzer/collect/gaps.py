@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.collect.refusals import REPOSITORY_GONE, THROTTLING_CODES, Reach, Refusal
+from analyzer.model.answers import NONE_GIVEN, NOT_GIVEN, TRUNCATED
 from analyzer.model.records import Gap, RegistryKey
 
 _ACCESS_CODES = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"})
@@ -62,6 +63,10 @@ def gap_of(
         start = f"{call} on {place} was throttled until the last retry"
     elif refusal.reach is Reach.REGISTRY:
         start = f"{key.account}/{key.region} refuses these credentials (is the region enabled?)"
+    elif refusal.reason in {NOT_GIVEN, NONE_GIVEN}:
+        start = f"no answer of {call} on {place} was given"
+    elif refusal.reason == TRUNCATED:
+        start = f"the answer of {call} on {place} is not whole"
     else:
         start = f"{call} on {place} failed"
     said = [_UNKNOWN_SETTING[name] for name in settings if name in _UNKNOWN_SETTING]

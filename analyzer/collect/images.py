@@ -102,8 +102,19 @@ def _seconds(value: object) -> float:
     if isinstance(value, datetime):
         return to_ms(value) / 1000
     if isinstance(value, str):
-        return to_ms(parse_timestamp(value)) / 1000
+        return _seconds_of_text(value)
     raise TypeError(f"{type(value).__name__} is no time")
+
+
+def _seconds_of_text(text: str) -> float:
+    # As the AWS CLI prints times; botocore reads more, and takes twenty times as long.
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = parse_timestamp(text)
+    if moment.tzinfo is None:
+        moment = parse_timestamp(text)
+    return to_ms(moment) / 1000
 
 
 def _artifact(detail: Mapping[str, Any]) -> Artifact:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from analyzer.collect.clients import (
     TOTAL_ATTEMPTS,
+    AwsRegistryClient,
     CallSettings,
     Identity,
-    RegistryClient,
     StoppedError,
     fetch_identity,
 )
@@ -129,7 +129,7 @@ def run_previews(
         stop=stop,
     )
     access = OwnAccess(session, "")
-    client_of = {key: RegistryClient(Place(key, access), settings) for key in {r.key for r in requests}}
+    client_of = {key: AwsRegistryClient(Place(key, access), settings) for key in {r.key for r in requests}}
     # A name twice over would start a preview while its own is running.
     asked = dict.fromkeys(requests)
     answers: dict[PreviewRequest, PreviewAnswer] = {}
@@ -159,7 +159,7 @@ def run_previews(
 
 
 def _answer(
-    client: RegistryClient,
+    client: AwsRegistryClient,
     request: PreviewRequest,
     options: PreviewOptions,
     clock: Callable[[], float],
@@ -191,7 +191,7 @@ class _Refused:
 
 
 def fetch_preview(
-    client: RegistryClient,
+    client: AwsRegistryClient,
     repository: str,
     policy_text: str | None,
     options: PreviewOptions,
@@ -231,7 +231,7 @@ def fetch_preview(
     )
 
 
-def fetch_listing(client: RegistryClient, repository: str) -> Listing:
+def fetch_listing(client: AwsRegistryClient, repository: str) -> Listing:
     """All artifacts of a repository as they are now, archived ones included; raises RefusedError.
 
     Unlike a collected listing it has pulls to the millisecond, and must be whole.
@@ -261,7 +261,7 @@ def same_policy(one: str, other: str) -> bool:
         return False
 
 
-def _start(client: RegistryClient, repository: str, policy_text: str | None) -> tuple[str | None, bool]:
+def _start(client: AwsRegistryClient, repository: str, policy_text: str | None) -> tuple[str | None, bool]:
     """Start a preview; gives the policy it is of, and whether somebody else's is to be used instead.
 
     The policy is None where it is the one in force and ECR does not say which that is.
@@ -277,7 +277,7 @@ def _start(client: RegistryClient, repository: str, policy_text: str | None) -> 
     return said if isinstance(said, str) else policy_text, False
 
 
-def _live_policy(client: RegistryClient, repository: str) -> str:
+def _live_policy(client: AwsRegistryClient, repository: str) -> str:
     """The policy in force; raises RefusedError where there is none."""
     stored = fetch_lifecycle_policy(client, repository)
     if stored == ABSENT:
@@ -286,7 +286,7 @@ def _live_policy(client: RegistryClient, repository: str) -> str:
 
 
 def _completed(
-    client: RegistryClient,
+    client: AwsRegistryClient,
     repository: str,
     expected: str,
     options: PreviewOptions,
@@ -329,14 +329,14 @@ def _require_policy(page: Mapping[str, Any], expected: str, *, joined: bool) -> 
     raise RefusedError(Refusal("PreviewReplaced", Reach.CALL, detail))
 
 
-def _page(client: RegistryClient, repository: str, **more: object) -> Mapping[str, Any]:
+def _page(client: AwsRegistryClient, repository: str, **more: object) -> Mapping[str, Any]:
     return client.call(
         _GET, tolerate=PARAMETER_CODES, repositoryName=repository, maxResults=_PREVIEW_PAGE, **more
     )
 
 
 def _results(
-    client: RegistryClient, repository: str, first: Mapping[str, Any], expected: str
+    client: AwsRegistryClient, repository: str, first: Mapping[str, Any], expected: str
 ) -> Iterator[Mapping[str, Any]]:
     """All pages of a complete preview, ``first`` included."""
     page = first
@@ -355,7 +355,7 @@ def _results(
 
 
 def _pages(
-    client: RegistryClient, operation: str, size: int, **parameters: object
+    client: AwsRegistryClient, operation: str, size: int, **parameters: object
 ) -> Iterator[Mapping[str, Any]]:
     """The pages of a listing; raises RefusedError at the page that did not come."""
     token: object = None

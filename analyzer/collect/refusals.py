@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from analyzer.errors import RunError
+from analyzer.model.answers import NONE_GIVEN
 
 
 class Reach(Enum):
@@ -75,10 +76,11 @@ THROTTLING_CODES = frozenset(
 #: image that it listed and will not take are refused.
 PARAMETER_CODES = frozenset({"InvalidParameterException", "ValidationException"})
 
-#: An endpoint that does not know the call: an emulator, or a partition that lags behind. It will not
-#: know it for the next repository either.
+#: An endpoint that does not know the call: an emulator, or a partition that lags behind, or a
+#: folder of answers without any to it. It will not know it for the next repository either.
 UNSERVED_CODES = frozenset(
     {
+        NONE_GIVEN,
         "InvalidAction",
         "NotImplemented",
         "UnknownOperationException",

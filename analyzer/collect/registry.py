@@ -44,6 +44,7 @@ from analyzer.collect.refusals import (
     one_line,
 )
 from analyzer.errors import LeaseError, RunError
+from analyzer.model.answers import NOT_GIVEN
 from analyzer.model.records import (
     Artifact,
     Checkpoint,
@@ -111,6 +112,8 @@ _REPOSITORY_SETTINGS: Mapping[str, tuple[str, Callable[[RegistryClient, Reposito
         lambda client, repository: settings.fetch_repository_policy(client, repository.name),
     ),
 }
+#: What says nothing of the other settings that the same call gives.
+_OF_ONE_SETTING = PARAMETER_CODES | {NOT_GIVEN}
 #: Asked for many repositories at a time.
 _SCANNING = "BatchGetRepositoryScanningConfiguration"
 
@@ -329,9 +332,9 @@ class RegistryCollector(Generic[LeaseT]):
         for name, (source, fetch) in _REGISTRY_SETTINGS.items():
             if source != operation:
                 continue
-            # Only its name may be what ECR does not like of one of them; anything else it would
-            # say of the next as well.
-            before = next((r for r in refused.values() if r.reason not in PARAMETER_CODES), None)
+            # Only its name may be what ECR does not like of one of them, and one may not have been
+            # written down; anything else would be said of the next as well.
+            before = next((r for r in refused.values() if r.reason not in _OF_ONE_SETTING), None)
             if before is not None:
                 refused[name] = before
                 continue

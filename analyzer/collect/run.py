@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from analyzer import __version__
 from analyzer.collect.accounts import find_places
-from analyzer.collect.clients import CallSettings
+from analyzer.collect.clients import AwsRegistryClient, CallSettings
 from analyzer.collect.contract import (
     AfterSnapshot,
     CollectOptions,
@@ -21,7 +21,8 @@ from analyzer.collect.contract import (
     Progress,
     SnapshotStore,
 )
-from analyzer.collect.crew import Crew
+from analyzer.collect.crew import Crew, OpenClient
+from analyzer.collect.places import Places
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,6 +65,34 @@ def collect(
         sleep=sleep,
     )
     found = find_places(session, options, settings)
+    return collect_places(
+        store,
+        found,
+        settings,
+        workers=options.workers,
+        resume_seconds=options.resume_seconds,
+        clock=clock,
+        progress=progress,
+        after_snapshot=after_snapshot,
+    )
+
+
+def collect_places(
+    store: SnapshotStore[LeaseT],
+    found: Places,
+    settings: CallSettings,
+    *,
+    workers: int,
+    resume_seconds: float,
+    clock: Callable[[], float],
+    progress: Progress,
+    after_snapshot: AfterSnapshot,
+    open_client: OpenClient = AwsRegistryClient,
+) -> CollectResult:
+    """Read the registries that were ``found``, each through the client that ``open_client`` makes.
+
+    Otherwise as `collect`.
+    """
     host = socket.gethostname()
     run = store.begin_run(_ms(clock), host, __version__, found.caller or None)
     status = "failed"
@@ -77,11 +106,12 @@ def collect(
                 host,
                 found.places,
                 settings,
-                options.workers,
+                workers,
                 OneAtATime(progress),
                 clock,
                 after_snapshot,
-                options.resume_seconds,
+                resume_seconds,
+                open_client,
             ).go()
         has_gaps = found.gaps or any(registry.gaps for registry in registries)
         status = "gaps" if has_gaps else "complete"

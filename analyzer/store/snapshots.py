@@ -57,6 +57,37 @@ def run_at(connection: Connection, at_ms: int) -> int:
     return int(max((run for run, taken in runs if taken <= at_ms), default=min(run for run, _ in runs)))
 
 
+def newest_snapshots(connection: Connection) -> dict[RegistryKey, SnapshotRef]:
+    """The last snapshot of every registry that has one."""
+    snapshot, registry = tables.snapshot, tables.registry
+    newest = (
+        select(snapshot.c.registry_id, func.max(snapshot.c.number).label("number"))
+        .group_by(snapshot.c.registry_id)
+        .subquery()
+    )
+    query = (
+        select(snapshot, registry)
+        .join(
+            newest, (newest.c.registry_id == snapshot.c.registry_id) & (newest.c.number == snapshot.c.number)
+        )
+        .join(registry, registry.c.id == snapshot.c.registry_id)
+    )
+    found = [
+        SnapshotRef(
+            row.registry_id,
+            RegistryKey(row.partition, row.account, row.region),
+            row.number,
+            row.run_id,
+            row.run_id,
+            row.taken_at_ms,
+            ReadStatus(row.status),
+            is_latest=True,
+        )
+        for row in connection.execute(query)
+    ]
+    return {snapshot.key: snapshot for snapshot in found}
+
+
 def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
     """Each registry's last snapshot up to ``run``, ordered by account, region and partition.
 

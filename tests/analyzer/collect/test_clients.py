@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from analyzer.collect.clients import CallCounts, CallSettings, RegistryClient, StoppedError
+from analyzer.collect.clients import AwsRegistryClient, CallCounts, CallSettings, StoppedError
 from analyzer.collect.places import OwnAccess, Place
 from analyzer.collect.refusals import Reach, RefusedError
 from analyzer.errors import RunError
@@ -26,9 +26,9 @@ class _Access(OwnAccess):
     is_own = False
 
 
-def client(settings: CallSettings, region: str = REGION, *, is_own: bool = True) -> RegistryClient:
+def client(settings: CallSettings, region: str = REGION, *, is_own: bool = True) -> AwsRegistryClient:
     access = OwnAccess(session(), "") if is_own else _Access(session(), "")
-    return RegistryClient(Place(RegistryKey("aws", ACCOUNT, region), access), settings)
+    return AwsRegistryClient(Place(RegistryKey("aws", ACCOUNT, region), access), settings)
 
 
 def refused(message: str, code: str = "ExpiredTokenException") -> Answer:
@@ -136,7 +136,7 @@ def test_other_services_of_the_account_are_asked_through_one_client_each() -> No
 
     settings = CallSettings(requests_per_second=1e9)
     place = Place(RegistryKey("aws", ACCOUNT, REGION), Watched(session(), ""))
-    one = RegistryClient(place, settings)
+    one = AwsRegistryClient(place, settings)
     Aws(World())
     sts = one.service("sts")
     assert one.service("sts") is sts

@@ -13,7 +13,7 @@ import pytest
 from botocore.stub import Stubber
 
 from analyzer.collect import ecr
-from analyzer.collect.clients import CallSettings, RegistryClient, StoppedError
+from analyzer.collect.clients import AwsRegistryClient, CallSettings, StoppedError
 from analyzer.collect.places import Place
 from analyzer.collect.refusals import RefusedError
 from analyzer.model.records import ABSENT, Artifact, ImageStatus, RegistryKey
@@ -50,14 +50,17 @@ class _Access:
 
 
 @pytest.fixture
-def stubbed(session: Session) -> Iterator[tuple[Stubber, RegistryClient]]:
+def stubbed(session: Session) -> Iterator[tuple[Stubber, AwsRegistryClient]]:
     client = session.client("ecr", region_name=KEY.region)
     with Stubber(client) as stubber:
-        yield stubber, RegistryClient(Place(KEY, _Access(client)), CallSettings(requests_per_second=math.inf))
+        yield (
+            stubber,
+            AwsRegistryClient(Place(KEY, _Access(client)), CallSettings(requests_per_second=math.inf)),
+        )
         stubber.assert_no_pending_responses()
 
 
-def test_repositories_with_their_settings(stubbed: tuple[Stubber, RegistryClient]) -> None:
+def test_repositories_with_their_settings(stubbed: tuple[Stubber, AwsRegistryClient]) -> None:
     stubber, client = stubbed
     entry: dict[str, Any] = {
         "repositoryArn": ARN,
@@ -92,7 +95,7 @@ def test_repositories_with_their_settings(stubbed: tuple[Stubber, RegistryClient
     }
 
 
-def test_images_of_every_status(stubbed: tuple[Stubber, RegistryClient]) -> None:
+def test_images_of_every_status(stubbed: tuple[Stubber, AwsRegistryClient]) -> None:
     stubber, client = stubbed
     detail: dict[str, Any] = {
         "imageDigest": A,
@@ -110,7 +113,7 @@ def test_images_of_every_status(stubbed: tuple[Stubber, RegistryClient]) -> None
     }
 
 
-def test_manifests_of_four_media_types_by_digest(stubbed: tuple[Stubber, RegistryClient]) -> None:
+def test_manifests_of_four_media_types_by_digest(stubbed: tuple[Stubber, AwsRegistryClient]) -> None:
     stubber, client = stubbed
     expected = {
         "repositoryName": "team/app",
@@ -135,7 +138,7 @@ def test_manifests_of_four_media_types_by_digest(stubbed: tuple[Stubber, Registr
     assert ecr.fetch_manifests(client, "team/app", [A], {}).refused[A].reason == "NotAnswered"
 
 
-def test_settings_of_the_registry(stubbed: tuple[Stubber, RegistryClient]) -> None:
+def test_settings_of_the_registry(stubbed: tuple[Stubber, AwsRegistryClient]) -> None:
     stubber, client = stubbed
     stubber.add_response("get_account_setting", {"value": "enabled"}, {"name": "BLOB_MOUNTING"})
     assert ecr.fetch_blob_mounting(client) == '"ENABLED"'
@@ -154,7 +157,7 @@ def test_settings_of_the_registry(stubbed: tuple[Stubber, RegistryClient]) -> No
     assert ecr.fetch_pull_time_exclusions(client) == '["arn:aws:iam::1:role/a","arn:aws:iam::1:role/b"]'
 
 
-def test_policies_and_tags_of_a_repository(stubbed: tuple[Stubber, RegistryClient]) -> None:
+def test_policies_and_tags_of_a_repository(stubbed: tuple[Stubber, AwsRegistryClient]) -> None:
     stubber, client = stubbed
     text = '{"rules": []}' + " " * 100
     answer: dict[str, Any] = {"lifecyclePolicyText": text}
@@ -170,7 +173,7 @@ def test_policies_and_tags_of_a_repository(stubbed: tuple[Stubber, RegistryClien
         ecr.fetch_tags(client, "")
 
 
-def test_no_call_is_made_once_the_run_is_ending(stubbed: tuple[Stubber, RegistryClient]) -> None:
+def test_no_call_is_made_once_the_run_is_ending(stubbed: tuple[Stubber, AwsRegistryClient]) -> None:
     _, client = stubbed
     client.settings.stop.set()
     with pytest.raises(StoppedError):

@@ -7,6 +7,7 @@ from analyzer import collect
 
 def test_the_public_names_are_those_of_the_contract() -> None:
     assert sorted(collect.__all__) == [
+        "AfterSnapshot",
         "CollectOptions",
         "CollectResult",
         "Progress",
