@@ -297,8 +297,10 @@ class _SnapshotWriter:
         self, known: Mapping[tuple[str, int], _Known], plans: Sequence[_Plan], read: RegistryRead
     ) -> None:
         seen = {plan.read.key for plan in plans}
+        # There is one repository of a name at a time: another one that bears it now has taken its place.
+        names = {plan.read.name for plan in plans}
         for key in sorted(known.keys() - seen):
-            if read.status is ReadStatus.COMPLETE:
+            if read.status is ReadStatus.COMPLETE or key[0] in names:
                 self._close_repository(known[key].id)
             else:
                 self._set_status(known[key].id, known[key].status, ReadStatus.REFUSED)

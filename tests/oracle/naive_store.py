@@ -96,11 +96,12 @@ class NaiveStore:
         if snapshot.settings.get("blob_mounting") == '"ENABLED"':
             snapshot.blob_mounting_ever = True
 
-        # A repository that was not read: only a complete list shows that it is gone.
+        # A repository that was not read: a complete list shows that it is gone, or another of its name.
         seen = {repository.key for repository in read.repositories}
+        names = {repository.name for repository in read.repositories}
         for key in list(snapshot.repositories):
             if key not in seen:
-                if read.status is ReadStatus.COMPLETE:
+                if read.status is ReadStatus.COMPLETE or key[0] in names:
                     del snapshot.repositories[key]
                 else:
                     snapshot.repositories[key].status = ReadStatus.REFUSED
