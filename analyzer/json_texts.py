@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from analyzer.errors import InputError
@@ -21,8 +22,14 @@ def read_json_texts(text: str, origin: str, remedy: str) -> list[Any]:
     ``origin`` and ends with ``remedy`` (what to give instead), where there is no value or something
     that is not JSON; NaN and Infinity are not.
     """
-    values = []
+    return list(each_json_text(text, origin, remedy))
+
+
+def each_json_text(text: str, origin: str, remedy: str) -> Iterator[Any]:
+    """The same one by one, as they are read: what comes before a fault is given before it is raised."""
     at = _start(text, 0)
+    if at == len(text):
+        raise InputError(f"{origin} is empty; {remedy}")
     while at < len(text):
         try:
             value, end = _DECODER.raw_decode(text, at)
@@ -35,11 +42,8 @@ def read_json_texts(text: str, origin: str, remedy: str) -> list[Any]:
             # A number of thousands of digits, or no number at all.
             line = text.count("\n", 0, at) + 1
             raise InputError(f"{origin}: a value from line {line} on cannot be read; {remedy}") from error
-        values.append(value)
+        yield value
         at = _start(text, end)
-    if not values:
-        raise InputError(f"{origin} is empty; {remedy}")
-    return values
 
 
 def shown(value: object) -> str:

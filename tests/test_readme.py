@@ -101,6 +101,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--rows",
         "--run",
         "--seed",
+        "--taken-at",
         "--terraform-plan",
         "--top",
         "--wait",

@@ -23,6 +23,7 @@ from analyzer.cli.db import db_group
 from analyzer.cli.demo import demo_command
 from analyzer.cli.explain import explain_command
 from analyzer.cli.frontier import frontier_command
+from analyzer.cli.importing import import_command
 from analyzer.cli.lint import lint_command
 from analyzer.cli.report import report_command
 from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
@@ -50,6 +51,7 @@ def cli() -> None:
 for _command in (
     collect_command,
     run_command,
+    import_command,
     report_command,
     what_if_command,
     explain_command,

@@ -62,6 +62,8 @@ def _table(result: CollectResult) -> str:
 def _calls(result: CollectResult) -> str:
     """What the run asked of AWS, and what that cost."""
     total = sum(result.calls.values())
+    if not total:
+        return f"Run {result.run} made no calls."
     calls = ", ".join(f"{name} {count:,}" for name, count in result.calls.items())
     return (
         f"Run {result.run} made {total:,} calls, {result.billed_calls:,} of them billed ({calls}), "

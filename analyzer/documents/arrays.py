@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analyzer.documents.fields import partition_of
 from analyzer.documents.images import ListedImage, Listing
 from analyzer.documents.manifests import GivenManifests
 from analyzer.documents.notes import Fault, Notes, RepositoryKey
@@ -28,17 +29,6 @@ from analyzer.model.frames import (
 from analyzer.model.records import ImageStatus, Manifest, ReadStatus
 
 _DAY_MS = 86_400_000
-#: Partition by how its regions' names begin; all others are of the commercial one.
-_PARTITIONS = {
-    "cn-": "aws-cn",
-    "eusc-": "aws-eusc",
-    "eu-isoe-": "aws-iso-e",
-    "us-gov-": "aws-us-gov",
-    "us-iso-": "aws-iso",
-    "us-isob-": "aws-iso-b",
-    "us-isof-": "aws-iso-f",
-}
-
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
@@ -210,7 +200,7 @@ def _registries(accounts: Sequence[str], region: str, taken_at_ms: int) -> pd.Da
     count = len(accounts)
     return pd.DataFrame(
         {
-            "partition": pd.Series([_partition(region)] * count, dtype="str"),
+            "partition": pd.Series([partition_of(region)] * count, dtype="str"),
             "account": pd.Series(accounts, dtype="str"),
             "region": pd.Series([region] * count, dtype="str"),
             "snapshot": np.zeros(count, np.int64),
@@ -221,12 +211,6 @@ def _registries(accounts: Sequence[str], region: str, taken_at_ms: int) -> pd.Da
             "blob_mounting_ever": np.zeros(count, np.bool_),
         }
     )
-
-
-def _partition(region: str) -> str:
-    if not region:
-        return ""
-    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 def _repositories(

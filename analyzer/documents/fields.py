@@ -1,4 +1,4 @@
-"""Single values of documents: times as programs write what AWS answers, and names."""
+"""Single values of documents: times as programs write what AWS answers, names, and where regions lie."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from analyzer.model.units import to_ms
 
 #: Seconds; the year 5138. What lies beyond are milliseconds, or no time at all.
 _LAST_SECOND = 1e11
+
+#: Partition by how its regions' names begin; all others are of the commercial one.
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "eusc-": "aws-eusc",
+    "eu-isoe-": "aws-iso-e",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+}
 
 _NUMBER = re.compile(r"-?\d{1,12}(?:\.\d+)?", re.ASCII)
 _DATE_PARTS = frozenset({"year", "month", "day", "hour", "minute", "second", "microsecond"})
@@ -34,6 +45,13 @@ def text_of(value: object, name: str) -> str:
     if not (value.isascii() and "\0" not in value) and storable(value) != value:
         raise FieldError(f"{name} {shown(value)} holds characters that are in no name")
     return value
+
+
+def partition_of(region: str) -> str:
+    """The partition that ``region`` is of; "" for ""."""
+    if not region:
+        return ""
+    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 def milliseconds(value: object) -> int:

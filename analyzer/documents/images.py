@@ -76,7 +76,7 @@ def read_listing(texts: Iterable[tuple[str, str]], notes: Notes) -> tuple[Listin
     for origin, text in texts:
         page: set[RepositoryKey] = set()
         for number, value in enumerate(read_json_texts(text, origin, _REMEDY), 1):
-            for place, details, more in _pages(value, f"{origin}, document {number}"):
+            for place, details, more in image_pages(value, f"{origin}, document {number}"):
                 # An empty page ends the listing that the page before it began.
                 page = _add_page(details, place, listing, notes) or page
                 (continued if more else whole).update(page)
@@ -88,8 +88,11 @@ def read_listing(texts: Iterable[tuple[str, str]], notes: Notes) -> tuple[Listin
     return listing, partial
 
 
-def _pages(value: Any, place: str) -> Iterator[tuple[str, list[Any], bool]]:
-    """Every page of image details in ``value``: where, the details, and whether more were to come."""
+def image_pages(value: Any, place: str) -> Iterator[tuple[str, list[Any], bool]]:
+    """Every page of image details in ``value``: where, the details, and whether more were to come.
+
+    Raises InputError for a value of another kind.
+    """
     if isinstance(value, list):
         details = [
             entry
@@ -102,7 +105,7 @@ def _pages(value: Any, place: str) -> Iterator[tuple[str, list[Any], bool]]:
         for number, entry in enumerate(value):
             if isinstance(entry, list):
                 raise InputError(f"{place}, entry {number} is a list; {_REMEDY}")
-            yield from _pages(entry, f"{place}, entry {number}")
+            yield from image_pages(entry, f"{place}, entry {number}")
         return
     if not isinstance(value, dict):
         raise InputError(f"{place} is {shown(value)}; {_REMEDY}")

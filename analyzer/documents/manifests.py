@@ -77,7 +77,7 @@ def read_manifests(texts: Iterable[tuple[str, str]], notes: Notes) -> GivenManif
     given = GivenManifests()
     for origin, text in texts:
         for number, value in enumerate(read_json_texts(text, origin, _REMEDY), 1):
-            for place, images, failures in _answers(value, f"{origin}, document {number}"):
+            for place, images, failures in manifest_answers(value, f"{origin}, document {number}"):
                 repositories = _add_images(images, place, given, notes)
                 # Of one call all images are of one repository, and failures do not name theirs.
                 (repository,) = repositories if len(repositories) == 1 else (RepositoryKey("", ""),)
@@ -87,8 +87,11 @@ def read_manifests(texts: Iterable[tuple[str, str]], notes: Notes) -> GivenManif
     return given
 
 
-def _answers(value: Any, place: str) -> Iterator[tuple[str, list[Any], list[Any]]]:
-    """Every answer in ``value``: where, its images and its failures."""
+def manifest_answers(value: Any, place: str) -> Iterator[tuple[str, list[Any], list[Any]]]:
+    """Every answer in ``value``: where, its images and its failures.
+
+    Raises InputError for a value of another kind.
+    """
     if isinstance(value, list):
         images = [entry for entry in value if isinstance(entry, dict) and "imageManifest" in entry]
         if len(images) == len(value):
@@ -97,7 +100,7 @@ def _answers(value: Any, place: str) -> Iterator[tuple[str, list[Any], list[Any]
         for number, entry in enumerate(value):
             if isinstance(entry, list):
                 raise InputError(f"{place}, entry {number} is a list; {_REMEDY}")
-            yield from _answers(entry, f"{place}, entry {number}")
+            yield from manifest_answers(entry, f"{place}, entry {number}")
         return
     if not isinstance(value, dict):
         raise InputError(f"{place} is {shown(value)}; {_REMEDY}")
