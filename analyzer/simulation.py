@@ -20,7 +20,7 @@ from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.replicas import find_replicas
 from analyzer.lifecycle.savings import Holdings
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts
-from analyzer.model.records import Gap, ImageStatus
+from analyzer.model.records import Gap, ImageStatus, UseKind
 from analyzer.model.results import UNKNOWN_SIZE, UNLISTED_IMAGES, ScopedBytes, ScopedMoney
 from analyzer.model.simulation import (
     Candidate,
@@ -32,6 +32,7 @@ from analyzer.model.simulation import (
     SimulationWarning,
 )
 from analyzer.model.units import Money, ScopeChoice, from_ms
+from analyzer.model.usage import Coverage, Usage
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
 from analyzer.pricing import PriceBook
 from analyzer.simulation_money import SCOPES, OutcomeValue, Unknown
@@ -72,7 +73,10 @@ class WhatIf:
     in_use: Bools | None = None
     protected: Bools | None = None
     missing_in_use: tuple[str, ...] = ()
-    #: What is to be known about the three above.
+    #: What uses the images that are in use, and which workloads that covers.
+    usage: Usage | None = None
+    coverage: Coverage | None = None
+    #: What is to be known about the five above.
     warnings: tuple[str, ...] = ()
     #: Work out what each rule contributes.
     by_rule: bool = False
@@ -112,6 +116,8 @@ def simulate(
         in_use_given=question.in_use is not None,
         protected_given=question.protected is not None,
         missing_in_use=question.missing_in_use,
+        usage=question.usage,
+        coverage=question.coverage,
         gaps=tuple(gaps),
         warnings=tuple(warnings),
     )
@@ -227,6 +233,10 @@ class _Simulator:
             "in_use": acting & _or_none(self._question.in_use, acting),
             "protected": acting & _or_none(self._question.protected, acting),
         }
+        if self._question.usage is not None:
+            used = self._question.usage.kind
+            for kind in UseKind:
+                masks[f"in_use_{kind.name.lower()}"] = masks["in_use"] & (used == kind)
         rows = len(self._bounds) - 1
         return {name: np.bincount(self._repository[mask], minlength=rows) for name, mask in masks.items()}
 

@@ -22,14 +22,16 @@ from analyzer.lifecycle.refusals import InvalidPolicy
 from analyzer.model.frames import Frames, Int64, LifecycleFacts
 from analyzer.model.records import Gap
 from analyzer.model.simulation import Simulation
+from analyzer.model.usage import Workloads
 from analyzer.pricing import PriceBook
 from analyzer.simulation import Proposal, WhatIf, simulate
 from analyzer.standing_gaps import standing_gaps
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames_with_facts
 from analyzer.store.manifests import load_size_conflicts
-from analyzer.store.names import load_digest_texts
+from analyzer.store.names import load_digest_ids, load_digest_texts
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, run_at, snapshots_of_run
+from analyzer.store.workload_frames import load_workload_frames
 
 #: The call that lists the repositories of a registry.
 _LISTING = "ecr:DescribeRepositories"
@@ -46,6 +48,8 @@ class World:
     at_ms: int
     #: Digests of the artifacts at these positions, in that order.
     digests: Callable[[Int64], list[str]]
+    #: The other way: what ``Artifacts.digest_id`` has for these digests, -1 for unknown ones.
+    digest_ids: Callable[[Sequence[str]], Int64]
     #: The distinct policies in force that are valid.
     policies: Sequence[Policy]
     #: Which of them is in force in each row of ``frames.repositories``; -1 for none that is known.
@@ -55,6 +59,8 @@ class World:
     gaps: Sequence[Gap]
     #: What the frames were read from, in the order of ``frames.registries``; nothing for documents.
     snapshots: Sequence[SnapshotRef]
+    #: What the workloads of these registries' accounts and regions named then; None for documents.
+    workloads: Workloads | None
 
     @property
     def has_region(self) -> bool:
@@ -81,27 +87,33 @@ def load_world(database: Database, *, run: int | None = None, at_ms: int | None 
         frames, facts = load_frames_with_facts(connection, snapshots)
         recorded = load_gaps(connection, snapshots, run)
         conflicts = load_size_conflicts(connection)
+        workloads = load_workload_frames(connection, snapshots)
     newest = max(snapshot.taken_at_ms for snapshot in snapshots)
     return _world(
         frames,
         facts,
         at_ms=newest if at_ms is None else at_ms,
         digests=partial(_stored_digests, database, frames),
+        digest_ids=partial(_stored_digest_ids, database),
         gaps=sorted((*recorded, *standing_gaps(frames, conflicts))),
         snapshots=snapshots,
+        workloads=workloads,
     )
 
 
 def world_of_documents(documents: Documents, *, at_ms: int) -> World:
     """The images of documents, to be judged at ``at_ms``; their policies are not known."""
     texts = np.array(documents.digests, object)
+    numbers = dict(zip(documents.digests, documents.frames.artifacts.digest_id.tolist(), strict=True))
     return _world(
         documents.frames,
         documents.facts,
         at_ms=at_ms,
         digests=lambda positions: texts[positions].tolist(),
+        digest_ids=lambda digests: np.array([numbers.get(digest, -1) for digest in digests], np.int64),
         gaps=sorted(documents.gaps),
         snapshots=(),
+        workloads=None,
     )
 
 
@@ -258,14 +270,21 @@ def _stored_digests(database: Database, frames: Frames, positions: Int64) -> lis
     return [texts[key] for key in ids]
 
 
+def _stored_digest_ids(database: Database, digests: Sequence[str]) -> Int64:
+    with database.read() as connection:
+        return load_digest_ids(connection, digests)
+
+
 def _world(
     frames: Frames,
     facts: LifecycleFacts,
     *,
     at_ms: int,
     digests: Callable[[Int64], list[str]],
+    digest_ids: Callable[[Sequence[str]], Int64],
     gaps: Sequence[Gap],
     snapshots: Sequence[SnapshotRef],
+    workloads: Workloads | None,
 ) -> World:
     policies, policy_of, problems = _policies_in_force(frames)
     return World(
@@ -274,11 +293,13 @@ def _world(
         families=find_families(frames),
         at_ms=at_ms,
         digests=digests,
+        digest_ids=digest_ids,
         policies=policies,
         policy_of=policy_of,
         policy_problems=problems,
         gaps=gaps,
         snapshots=snapshots,
+        workloads=workloads,
     )
 
 

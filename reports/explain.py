@@ -25,6 +25,7 @@ from analyzer.model.units import GB, iso
 from analyzer.model.verdicts import Outcome
 from reports.csv import neutral
 from reports.text import json_escaped, shortened, visible
+from reports.usage import coverage_object, covered_text, use_object, user_text
 
 _WIDTH: Final = 100
 _LABEL: Final = 10
@@ -106,10 +107,27 @@ def _facts(explanation: Explanation) -> list[str]:
         rows.append(("Size", "none of its own: its children have the bytes"))
     else:
         rows.append(("Size", "unknown"))
-    for label, flag in (("In use", explanation.in_use), ("Protected", explanation.protected)):
-        if flag is not None:
-            rows.append((label, "yes" if flag else "no"))
+    rows += [("In use", said) for said in _users(explanation)]
+    if explanation.protected is not None:
+        rows.append(("Protected", "yes" if explanation.protected else "no"))
     return [line for label, value in rows for line in _labelled(label, value)]
+
+
+def _users(explanation: Explanation) -> list[str]:
+    """Who uses it, a line each, or what is known of that nobody does; nothing where it was not asked."""
+    users = explanation.users
+    if users:
+        said = [user_text(use) for use in users[:_SHOWN]]
+        more = [f"and {len(users) - _SHOWN:,} more"] if len(users) > _SHOWN else []
+        return [*said, *more]
+    coverage = explanation.coverage
+    if explanation.possibly_in_use:
+        return ["perhaps, as a child of an index in use that could not be read"]
+    if explanation.in_use is None:
+        return [] if coverage is None else ["unknown: no workloads were read"]
+    if coverage is None or explanation.in_use:
+        return ["yes" if explanation.in_use else "no"]
+    return [f"no workload is known to use it ({covered_text(coverage)})"]
 
 
 def _moment(moment: datetime | None, otherwise: str) -> str:
@@ -234,6 +252,8 @@ def explain_json(explanation: Explanation) -> str:
         "logical_bytes": explanation.logical_bytes,
         "unique_bytes": _bytes(explanation.departure.unique_bytes),
         "in_use": explanation.in_use,
+        "users": [use_object(use) for use in explanation.users],
+        "coverage": coverage_object(explanation.coverage),
         "protected": explanation.protected,
         "family": {
             "parents": _list(explanation.family.parents),

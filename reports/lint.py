@@ -17,11 +17,20 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from analyzer.model.lint import LintFinding, LintReport, Severity
+from analyzer.model.lint import LintCode, LintFinding, LintReport, Severity
 from analyzer.model.records import Gap
 from analyzer.model.units import GB, iso
 from reports.csv import neutral
 from reports.text import json_escaped, shortened, visible
+from reports.usage import (
+    SAFE,
+    coverage_object,
+    coverage_sentences,
+    missing_text,
+    use_object,
+    user_text,
+    users_text,
+)
 
 #: Columns of a terminal that is not made wider; what is piped gets the same.
 _WIDTH: Final = 100
@@ -29,9 +38,12 @@ _WIDTH: Final = 100
 #: have all.
 _ROWS: Final = 10
 _EXAMPLES: Final = 2
+_USERS: Final = 2
 #: Characters for the name of a repository; what does not fit is cut in the middle.
 _PLACE: Final = 68
 _MISSING: Final = 10
+#: Whether findings of this code are there decides on what is said of images in use.
+_TAKEN: Final = LintCode.TAKES_IN_USE
 
 _DIGEST: Final = re.compile(r"(sha(?:256|512):[0-9a-f]{12})[0-9a-f]+")
 
@@ -49,6 +61,7 @@ _CSV_COLUMNS: Final = (
     "affected_bytes_registry_scope",
     "images_of_unknown_size",
     "examples",
+    "users",
 )
 
 
@@ -63,9 +76,13 @@ def lint_text(report: LintReport) -> str:
     if report.missing_in_use:
         number = _counted(len(report.missing_in_use), "image", "images")
         lines.append(f"Named as in use, and not there: {number}")
-        lines += [f"  {shortened(visible(name), _WIDTH - 2)}" for name in report.missing_in_use[:_MISSING]]
+        lines += [line for name in _missing(report) for line in _wrapped(shortened(name, 300), 2)]
         if len(report.missing_in_use) > _MISSING:
             lines.append(f"  and {len(report.missing_in_use) - _MISSING:,} more")
+    if report.coverage is not None:
+        if report.usage is not None and not any(one.code == _TAKEN for one in report.findings):
+            lines.append(SAFE)
+        lines += [line for sentence in coverage_sentences(report.coverage) for line in _wrapped(sentence, 0)]
     text = "\n".join(lines) + "\n"
     if not report.findings:
         return text
@@ -81,6 +98,13 @@ def lint_text(report: LintReport) -> str:
     if any(finding.unknown_size and finding.affected_bytes for finding in report.findings):
         text += "* without images of unknown size\n"
     return text
+
+
+def _missing(report: LintReport) -> list[str]:
+    """The first that are named as in use and not there, with who names them where that is known."""
+    if report.usage is None:
+        return list(report.missing_in_use or ())[:_MISSING]
+    return [missing_text(report.usage, one) for one in report.usage.missing[:_MISSING]]
 
 
 def _summary(report: LintReport) -> str:
@@ -107,6 +131,9 @@ def _group(findings: Sequence[LintFinding]) -> str:
             shown = finding.examples[:_EXAMPLES]
             more = ", …" if finding.images > len(shown) else ""
             lines += _wrapped(f"e.g. {', '.join(_example(example) for example in shown)}{more}", 6)
+        if finding.users:
+            said = users_text(finding.users[:_USERS], len(finding.users))
+            lines += _wrapped(f"used: {said}", 6)
         if common is None:
             lines += _wrapped(f"fix: {finding.fix}", 6)
     left = len(findings) - _ROWS
@@ -151,6 +178,7 @@ def lint_json(report: LintReport) -> str:
         "counts": {str(level): by_severity[level] for level in Severity},
         "findings": [_finding(finding) for finding in report.findings],
         "missing_in_use": None if report.missing_in_use is None else list(report.missing_in_use),
+        "coverage": coverage_object(report.coverage),
         "gaps": [_gap(gap) for gap in report.gaps],
         "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
     }
@@ -174,6 +202,7 @@ def _finding(finding: LintFinding) -> dict[str, Any]:
         else {"repository": known.repository, "registry": known.registry},
         "images_of_unknown_size": finding.unknown_size,
         "examples": list(finding.examples),
+        "users": [use_object(use) for use in finding.users],
     }
 
 
@@ -211,6 +240,7 @@ def lint_csv(report: LintReport) -> str:
                 "" if known is None else known.registry,
                 finding.unknown_size,
                 neutral(" ".join(finding.examples)),
+                neutral("; ".join(map(user_text, finding.users))),
             )
         )
     return out.getvalue()

@@ -24,6 +24,7 @@ from reports.facts import bytes_at
 from reports.figures import UNKNOWN, counted, size, span
 from reports.missing import Missing
 from reports.text import shortened, visible
+from reports.usage import SAFE, coverage_sentences, kinds_text, missing_texts, users_of
 from reports.what_if_figures import (
     known_of,
     low_scope_of_all,
@@ -41,6 +42,8 @@ _ROWS: Final = (50, 10, 3)
 _NAME: Final = 120
 _SENTENCE: Final = 500
 _TAGS: Final = 3
+#: Workloads that are named of an image.
+_USERS: Final = 2
 _ARROW: Final = " \N{RIGHTWARDS ARROW} "
 
 #: What a code span shows as it is, in a table too.
@@ -91,6 +94,9 @@ def _lines(
             yield f"Candidate {_code(candidate.name)}."
             yield ""
         yield from _in_use(simulation, candidate, rows)
+        if simulation.in_use_given and not candidate.totals.in_use:
+            yield SAFE
+            yield ""
         yield from _table(simulation, candidate, addresses, rows)
         said = [
             *candidate.warnings,
@@ -98,7 +104,10 @@ def _lines(
         ]
         yield from _list("Warnings", said, rows)
     if simulation.missing_in_use:
-        yield from _list("Named as in use, and not there", simulation.missing_in_use, rows)
+        shown = [*missing_texts(simulation, rows), *simulation.missing_in_use[rows:]]
+        yield from _list("Named as in use, and not there", shown, rows)
+    if simulation.coverage is not None:
+        yield from _list("What is known of images in use", coverage_sentences(simulation.coverage), rows)
     yield from _list("Not judged", [*notes, *simulation.warnings], rows)
     yield from _list(
         "Gaps: what they hide is in no figure above", [_gap(gap) for gap in simulation.gaps], rows
@@ -165,12 +174,16 @@ def _in_use(simulation: Simulation, candidate: Candidate, limit: int) -> Iterato
             continue
         yield "> [!CAUTION]"
         verb = "is" if number == 1 else "are"
-        yield f"> **{counted(number, 'image')} that {verb} {what} would be taken:**"
+        kinds = kinds_text(candidate.totals) if what == "in use" else ""
+        of_kinds = f" ({kinds})" if kinds else ""
+        yield f"> **{counted(number, 'image')} that {verb} {what} would be taken{of_kinds}:**"
         left = limit
         for row, positions in taken:
             shown = positions[:left]
             for position, digest in zip(shown.tolist(), simulation.digests(shown), strict=True):
-                yield f"> - {_image(simulation, candidate, row, position, digest)}"
+                users = users_of(simulation.usage, position, _USERS) if what == "in use" else ""
+                by = f": {_prose(users)}" if users else ""
+                yield f"> - {_image(simulation, candidate, row, position, digest)}{by}"
             left -= len(shown)
         if number > limit:
             yield f"> - and {number - limit:,} more"

@@ -21,10 +21,12 @@ from analyzer.model.frames import NO_TIME, Int64
 from analyzer.model.results import ScopedBytes
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
 from analyzer.model.units import Money
+from analyzer.model.usage import KINDS, Usage
 from analyzer.model.verdicts import Outcome, Reason
 from reports.csv import neutral, neutral_column
 from reports.missing import WHOLE, Missing
 from reports.rounding import EXACT_DECIMALS, amount_text
+from reports.usage import user_text
 from reports.what_if_figures import Known, Split, known_of, split
 from reports.what_if_images import (
     DAY_MS,
@@ -70,6 +72,12 @@ _MONEY: Final[dict[str, Callable[[Effect], Money]]] = {
     "naive_saving": lambda effect: effect.naive_saving,
 }
 _SHARED: Final = frozenset({"cost_registry_scope", "saving_registry_scope", "expiry_saving_registry_scope"})
+#: Of those in use, by the strongest kind of use.
+_BY_KIND: Final[dict[str, Callable[[Effect], int]]] = {
+    "in_use_running": lambda effect: effect.in_use_running,
+    "in_use_configured": lambda effect: effect.in_use_configured,
+    "in_use_previous": lambda effect: effect.in_use_previous,
+}
 #: What the policies in force do, with ``--against live``.
 _LIVE_COUNTS: Final = ("leaving", "archived", "in_use")
 _LIVE_MONEY: Final = ("saving_repository_scope", "saving_registry_scope", "saving_low", "saving_high")
@@ -94,6 +102,7 @@ REPOSITORY_COLUMNS: Final = (
     *(f"live_{name}_{_USD}" for name in _LIVE_MONEY),
     "live_saving_leaves_out",
     "warnings",
+    *_BY_KIND,
 )
 IMAGE_COLUMNS: Final = (
     "candidate",
@@ -116,6 +125,8 @@ IMAGE_COLUMNS: Final = (
     "near_limit",
     "in_use",
     "protected",
+    "in_use_as",
+    "used_by",
 )
 
 _OUTCOMES: Final[dict[int, str]] = {
@@ -133,6 +144,7 @@ def what_if_csv(simulation: Simulation, rows: Literal["repository", "image"] = "
     is the deciding one, ``limit`` its countNumber and ``limit_type`` its countType; ``rank`` is filled
     where it counts images, ``age_days`` where it counts days. ``by_digest`` is the index that keeps it,
     or the subject that it goes with. Tags are separated by spaces, which no tag of ECR's has.
+    ``in_use_as`` is the strongest kind of use, ``used_by`` names every workload, separated by semicolons.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -161,6 +173,8 @@ def _unasked(simulation: Simulation) -> frozenset[str]:
     names = set[str]()
     if not simulation.in_use_given:
         names |= {"in_use", "live_in_use"}
+    if simulation.usage is None:
+        names |= _BY_KIND.keys()
     if not simulation.protected_given:
         names.add("protected")
     return frozenset(names)
@@ -208,8 +222,20 @@ def _images(
                 (simulation.protected, simulation.protected_given),
             )
         ),
+        *_users(simulation.usage, at),
     ]
     return zip(*chain(map(repeat, place), columns), strict=False)
+
+
+def _users(usage: Usage | None, at: Int64) -> tuple[Sequence[_Cell], Sequence[_Cell]]:
+    """How the images at these positions are used, and by whom."""
+    kinds, users = [""] * len(at), [""] * len(at)
+    if usage is not None:
+        for n in np.flatnonzero(usage.in_use[at]).tolist():
+            position = int(at[n])
+            kinds[n] = KINDS[usage.kind[position]]
+            users[n] = "; ".join(map(user_text, usage.of(position)))
+    return kinds, neutral_column(users)
 
 
 def _repositories(candidate: Candidate) -> list[list[_Cell]]:
@@ -227,12 +253,14 @@ def _repositories(candidate: Candidate) -> list[list[_Cell]]:
                 *_figures(row.effect, [part.rows[n] for part in parts.values()]),
                 *_live(row.live),
                 neutral(" ".join(warning.code for warning in row.warnings)),
+                *(pick(row.effect) for pick in _BY_KIND.values()),
             ]
         )
     rows.append(_shared(candidate, parts))
     totals = _figures(candidate.totals, [part.total for part in parts.values()])
     live = _live(candidate.live_totals)
-    rows.append(["total", neutral(candidate.name), "", "", "", "", *totals, *live, ""])
+    by_kind = [pick(candidate.totals) for pick in _BY_KIND.values()]
+    rows.append(["total", neutral(candidate.name), "", "", "", "", *totals, *live, "", *by_kind])
     return rows
 
 
@@ -295,6 +323,7 @@ def _shared(candidate: Candidate, parts: dict[str, Split]) -> list[_Cell]:
         *sizes,
         *amounts,
         *([""] * (2 + len(_LIVE_COUNTS) + 2 + len(_LIVE_MONEY) + 2)),
+        *([0] * len(_BY_KIND)),
     ]
 
 

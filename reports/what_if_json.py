@@ -33,9 +33,11 @@ from analyzer.model.simulation import (
     Simulation,
 )
 from analyzer.model.units import iso
+from analyzer.model.usage import KINDS
 from analyzer.model.verdicts import Outcome
 from reports.rounding import EXACT_DECIMALS
 from reports.text import json_escaped
+from reports.usage import coverage_object, use_object
 from reports.what_if_figures import (
     low_scopes,
     no_region,
@@ -90,6 +92,8 @@ def what_if_chunks(simulation: Simulation, *, accepted_gaps: Sequence[tuple[Gap,
             yield "\n    }"
         yield "\n  ]"
     yield _entry("missingInUse", _list(map(_dumps, simulation.missing_in_use), "  "), "  ")
+    yield _entry("missingUses", _list(map(_dumps, _missing_uses(simulation)), "  "), "  ")
+    yield _entry("coverage", _dumps(coverage_object(simulation.coverage, never_asked="neverAsked")), "  ")
     yield _entry("gaps", _list((_dumps(asdict(gap)) for gap in simulation.gaps), "  "), "  ")
     accepted = ({**asdict(gap), "accepted_because": reason} for gap, reason in accepted_gaps)
     yield _entry("accepted_gaps", _list(map(_dumps, accepted), "  "), "  ")
@@ -193,6 +197,17 @@ class _Images:
             return []
         return [f"{text}}}" for text in self._acting(positions, with_rule=True)]
 
+    def in_use(self, positions: Int64) -> list[str]:
+        """The same with the strongest kind of use, and every workload that uses the image."""
+        acted_on, usage = self.acted_on(positions), self._simulation.usage
+        if usage is None:
+            return acted_on
+        return [
+            f'{text[:-1]}, "inUseAs": {_dumps(KINDS[usage.kind[position]])},'
+            f' "workloads": [{", ".join(_dumps(use_object(use)) for use in usage.of(position))}]}}'
+            for text, position in zip(acted_on, positions.tolist(), strict=True)
+        ]
+
     def followers(self, positions: Int64) -> list[str]:
         """Images that go with their subject, which is named."""
         if not len(positions):
@@ -247,7 +262,7 @@ def _images(images: _Images, row: RepositoryEffect, indent: str) -> dict[str, st
             ),
             indent,
         ),
-        "inUse": _list(images.acted_on(row.in_use), indent),
+        "inUse": _list(images.in_use(row.in_use), indent),
         "protected": _list(images.acted_on(row.protected), indent),
     }
 
@@ -272,6 +287,14 @@ def _row_against(simulation: Simulation, row: RepositoryEffect, low: MoneyScope)
     if row.live is None:
         return None
     return against_object(simulation, row.live, row.effect, low, priced=row.region is not None)
+
+
+def _missing_uses(simulation: Simulation) -> Iterator[JsonObject]:
+    """What is named as in use and is not there, and everybody who names it."""
+    usage = simulation.usage
+    for one in () if usage is None else usage.missing:
+        users = () if usage is None else usage.of_missing(one)
+        yield {"reference": one.reference, "kind": one.kind, "workloads": list(map(use_object, users))}
 
 
 def _snapshot(simulation: Simulation) -> JsonObject | None:

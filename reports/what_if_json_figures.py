@@ -83,6 +83,9 @@ def counts_object(simulation: Simulation, effect: Effect) -> JsonObject:
         "deferred": effect.deferred,
         "nearLimit": effect.near_limit,
         "inUse": effect.in_use if simulation.in_use_given else None,
+        "inUseRunning": effect.in_use_running if simulation.usage is not None else None,
+        "inUseConfigured": effect.in_use_configured if simulation.usage is not None else None,
+        "inUsePrevious": effect.in_use_previous if simulation.usage is not None else None,
         "protected": effect.protected if simulation.protected_given else None,
         "leavingOfUnknownSize": effect.unknown_size,
     }

@@ -22,6 +22,7 @@ from reports.charts import Bar, Chart, bar_chart
 from reports.facts import bytes_at, money_at
 from reports.figures import UNKNOWN, counted, exact_size, listed, moment, moments, size, span
 from reports.rounding import amount_text, rounded
+from reports.usage import SAFE, coverage_sentences, kinds_text, missing_texts, users_of
 from reports.what_if_figures import (
     NAIVE,
     Line,
@@ -55,6 +56,8 @@ _MOST_BARS: Final = 12
 #: Images that are named in a warning, and repositories whose images are listed.
 _NAMED: Final = 20
 _LISTED: Final = 10
+#: Workloads that are named of an image.
+_USERS: Final = 2
 _NOTES: Final = 10
 
 _SENTENCES: Final = {
@@ -80,6 +83,8 @@ class CandidatePart:
 
     name: str
     alarms: tuple[Alarm, ...]
+    #: That nothing in use would be taken; "" where that is not so, or not known.
+    claim: str
     cards: tuple[Card, ...]
     saved: str
     #: Why not the sum of image sizes; "" where nothing expires.
@@ -109,6 +114,8 @@ class WhatIfSection:
     compared: Table | None
     missing_in_use: tuple[str, ...]
     missing_more: str
+    #: Which workloads the words about images in use cover.
+    coverage: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -130,8 +137,9 @@ def what_if_section(simulation: Simulation) -> WhatIfSection:
             _part(simulation, candidate, f"what-if-{n}") for n, candidate in enumerate(shown, start=1)
         ),
         compared=comparison_table(simulation, shown, "what-if-candidates") if len(shown) > 1 else None,
-        missing_in_use=missing[:_NAMED],
+        missing_in_use=tuple(missing_texts(simulation, _NAMED)),
         missing_more=f"and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else "",
+        coverage=() if simulation.coverage is None else tuple(coverage_sentences(simulation.coverage)),
         notes=tuple(notes),
     )
 
@@ -150,6 +158,7 @@ def _part(simulation: Simulation, candidate: Candidate, name: str) -> CandidateP
     return CandidatePart(
         name=candidate.name,
         alarms=tuple(_alarms(simulation, candidate)),
+        claim=SAFE if simulation.in_use_given and not candidate.totals.in_use else "",
         cards=tuple(_card(simulation, line) for line in lines),
         saved=_saved(candidate.totals),
         naive=_naive(simulation, candidate.totals),
@@ -186,18 +195,26 @@ def _alarms(simulation: Simulation, candidate: Candidate) -> Iterator[Alarm]:
         number = sum(len(pick(row)) for row in candidate.repositories)
         if not number:
             continue
+        usage = simulation.usage if what == "in use" else None
+        kinds = kinds_text(candidate.totals) if what == "in use" else ""
         images: list[str] = []
         for row in candidate.repositories:
             taken = pick(row)[: _NAMED - len(images)]
-            for digest, tags, fate in zip(
+            for position, digest, tags, fate in zip(
+                taken.tolist(),
                 Names(simulation, taken)(taken),
                 tags_of(simulation.facts, taken),
                 fates(candidate, taken),
                 strict=True,
             ):
-                images.append(f"{place_of(row)}@{digest} ({tags_text(tags)}) would be {fate}")
+                users = users_of(usage, position, _USERS)
+                images.append(
+                    f"{place_of(row)}@{digest} ({tags_text(tags)}) would be {fate}"
+                    + (f"; {users}" if users else "")
+                )
         yield Alarm(
-            heading=f"{counted(number, 'image')} that {'is' if number == 1 else 'are'} {what} would be taken",
+            heading=f"{counted(number, 'image')} that {'is' if number == 1 else 'are'} {what} would be taken"
+            + (f": {kinds}" if kinds else ""),
             images=tuple(images),
             more=f"and {number - len(images):,} more" if number > len(images) else "",
         )

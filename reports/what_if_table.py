@@ -13,12 +13,14 @@ from rich.text import Text
 from analyzer.model.frames import Int64
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
 from analyzer.model.units import Money, Scope, iso
+from analyzer.model.usage import Usage
 from analyzer.model.verdicts import Outcome
 from reports.facts import bytes_at, money_at
 from reports.figures import UNKNOWN, counted, size
 from reports.missing import WHOLE, Missing, united
 from reports.rounding import CENT_DECIMALS, apportion, apportion_money
 from reports.text import shortened, visible
+from reports.usage import SAFE, coverage_sentences, kinds_text, missing_texts, users_of
 from reports.what_if_figures import (
     NAIVE,
     Line,
@@ -59,6 +61,8 @@ _ROWS: Final = 15
 #: Images in use, protected or missing that are named.
 _IMAGES: Final = 20
 _TAGS: Final = 3
+#: Workloads that are named of an image.
+_USERS: Final = 2
 _RULES: Final = 50
 #: Warnings of a kind, and notes, that are written out.
 _NOTES: Final = 10
@@ -81,7 +85,7 @@ def what_if_text(simulation: Simulation) -> str:
     several = len(simulation.candidates) > 1
     shown = simulation.candidates
     parts = [part for candidate in shown for part in _alarms(simulation, candidate, several=several)]
-    parts += [_missing_in_use(simulation), _heading(simulation)]
+    parts += [_missing_in_use(simulation), _heading(simulation), _claims(simulation, several=several)]
     if several:
         parts += _side_by_side(simulation, shown)
     for candidate in shown:
@@ -125,10 +129,14 @@ def _alarms(simulation: Simulation, candidate: Candidate, *, several: bool) -> I
         under = f" by {shortened(visible(candidate.name), 200)}" if several else ""
         verb = "is" if number == 1 else "are"
         images = counted(number, "image")
-        lines = [f"!! {label}: {images} that {verb} {what} would be taken{under}"]
+        kinds = kinds_text(candidate.totals) if label == "IN USE" else ""
+        lines = [
+            f"!! {label}: {images} that {verb} {what} would be taken{under}{f': {kinds}' if kinds else ''}"
+        ]
         left = _IMAGES
         for row in candidate.repositories:
-            lines += [f"   {line}" for line in _taken(simulation, candidate, row, pick(row)[:left])]
+            usage = simulation.usage if label == "IN USE" else None
+            lines += [f"   {line}" for line in _taken(simulation, candidate, row, pick(row)[:left], usage)]
             left -= len(pick(row)[:left])
         if number > _IMAGES:
             lines.append(f"   and {number - _IMAGES:,} more: see --format csv --rows image, or json")
@@ -136,10 +144,15 @@ def _alarms(simulation: Simulation, candidate: Candidate, *, several: bool) -> I
 
 
 def _taken(
-    simulation: Simulation, candidate: Candidate, row: RepositoryEffect, positions: Int64
+    simulation: Simulation,
+    candidate: Candidate,
+    row: RepositoryEffect,
+    positions: Int64,
+    usage: Usage | None,
 ) -> Iterator[str]:
     verdicts = candidate.verdicts
-    for digest, tags, outcome, rule in zip(
+    for position, digest, tags, outcome, rule in zip(
+        positions.tolist(),
         Names(simulation, positions)(positions),
         tags_of(simulation.facts, positions),
         verdicts.outcome[positions].tolist(),
@@ -152,7 +165,8 @@ def _taken(
         fate = f"would be deleted {by}"
         if outcome == Outcome.TRANSITIONED:
             fate = f"would be archived {by}, and could not be pulled"
-        yield f"{place_of(row)}@{digest} ({names}{more}) {fate}"
+        users = users_of(usage, position, _USERS)
+        yield f"{place_of(row)}@{digest} ({names}{more}) {fate}{f'; {users}' if users else ''}"
 
 
 def _missing_in_use(simulation: Simulation) -> str:
@@ -160,9 +174,23 @@ def _missing_in_use(simulation: Simulation) -> str:
     if not missing:
         return ""
     lines = [f"Named as in use, and not there: {counted(len(missing), 'image')}"]
-    lines += [f"   {shortened(name, 300)}" for name in missing[:_NOTES]]
+    lines += [f"   {shortened(name, 500)}" for name in missing_texts(simulation, _NOTES)]
     if len(missing) > _NOTES:
         lines.append(f"   and {len(missing) - _NOTES:,} more")
+    return wrapped_lines(lines)
+
+
+def _claims(simulation: Simulation, *, several: bool) -> str:
+    """That nothing in use would be taken, where that is so, and what such words cover."""
+    lines = []
+    if simulation.in_use_given:
+        safe = [candidate for candidate in simulation.candidates if not candidate.totals.in_use]
+        if not several:
+            lines = [SAFE for _ in safe]
+        else:
+            lines = [f"{shortened(visible(one.name), 200)}: {SAFE[0].lower()}{SAFE[1:]}" for one in safe]
+    if simulation.coverage is not None:
+        lines += coverage_sentences(simulation.coverage)
     return wrapped_lines(lines)
 
 

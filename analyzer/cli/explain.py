@@ -16,6 +16,7 @@ from analyzer.cli.judging import (
     needed_images,
     needed_options,
     read_policy,
+    tell_coverage,
     tell_warnings,
     world_of_files,
 )
@@ -51,6 +52,7 @@ def explain_command(
     images: tuple[Path, ...],
     manifests: tuple[Path, ...],
     in_use: Path | None,
+    workloads: str,
     protect: tuple[str, ...],
     at: datetime | None,
 ) -> int:
@@ -73,6 +75,7 @@ def explain_command(
         reference,
         (candidate, str(policy)),
         in_use,
+        workloads,
         protect,
         is_stored=not images,
     )
@@ -99,6 +102,7 @@ def _explained(
     reference: ImageReference,
     candidate: tuple[Policy | None, str],
     in_use: Path | None,
+    workloads: str,
     protect: Sequence[str],
     *,
     is_stored: bool,
@@ -106,9 +110,12 @@ def _explained(
     from analyzer.lifecycle.explanation import explain
     from analyzer.references import find_in_use
 
-    needed = needed_images(world, in_use, protect, whole_registries=is_stored)
-    tell_warnings(shared, needed)
-    found = find_in_use([reference], world.frames, world.facts, world.families, world.digests)
+    needed = needed_images(world, in_use, workloads, protect, whole_registries=is_stored)
+    # What workloads name elsewhere says nothing of this image.
+    tell_warnings(shared, replace(needed, of_workloads=()))
+    if shared.format == "csv":
+        tell_coverage(shared, needed)
+    found = find_in_use([reference], world.frames, world.facts, world.families, world.digest_ids)
     (positions,) = found.named
     if not positions:
         raise InputError(
@@ -124,7 +131,8 @@ def _explained(
         positions[0],
         policy=policy,
         policy_name=name,
-        in_use=needed.in_use,
+        usage=needed.usage,
+        coverage=needed.coverage,
         protected=needed.protected,
     )
     place = explanation.account, explanation.region

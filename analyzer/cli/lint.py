@@ -21,7 +21,14 @@ from analyzer.cli.common import (
     load_accepted_gaps,
     load_price_book,
 )
-from analyzer.cli.judging import matching_rows, needed_images, needed_options, read_policy, tell_warnings
+from analyzer.cli.judging import (
+    matching_rows,
+    needed_images,
+    needed_options,
+    read_policy,
+    tell_coverage,
+    tell_warnings,
+)
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,6 +83,7 @@ def lint_command(
     repositories: tuple[str, ...],
     policy: Path | None,
     in_use: Path | None,
+    workloads: str,
     protect: tuple[str, ...],
     fail_on: str | None,
     fail_on_in_use: bool,  # noqa: FBT001 (click hands it over by name)
@@ -95,13 +103,14 @@ def lint_command(
     from analyzer.model.lint import LintCode, Severity
 
     shared = common(context)
-    if fail_on_in_use and in_use is None and not protect:
+    if fail_on_in_use and in_use is None and not protect and workloads == "none":
         raise InputError("--fail-on-in-use needs to know what is; add --in-use FILE or --protect GLOB")
     report = _judged(
         shared,
         globs=repositories,
         policy=policy,
         in_use=in_use,
+        workloads=workloads,
         protect=protect,
         at=at,
         prices=load_price_book(prices),
@@ -124,6 +133,7 @@ def _judged(
     globs: Sequence[str],
     policy: Path | None,
     in_use: Path | None,
+    workloads: str,
     protect: Sequence[str],
     at: datetime | None,
     prices: PriceBook,
@@ -146,8 +156,10 @@ def _judged(
     world = load_world(database, at_ms=None if at is None else to_ms(at))
     frames = world.frames
     rows = matching_rows(frames, globs)
-    needed = needed_images(world, in_use, protect, whole_registries=True, required=required)
+    needed = needed_images(world, in_use, workloads, protect, whole_registries=True, required=required)
     tell_warnings(shared, needed)
+    if shared.format == "csv":
+        tell_coverage(shared, needed)
     with database.read() as connection:
 
         def history(row: int) -> TagHistory | None:
@@ -163,7 +175,7 @@ def _judged(
             world,
             rows,
             candidate=candidate,
-            in_use=needed.in_use,
+            usage=needed.usage,
             protected=needed.protected,
             history=history,
             prices=prices,
@@ -177,6 +189,8 @@ def _judged(
         with_policy=with_policy,
         findings=findings,
         missing_in_use=needed.missing,
+        usage=needed.usage,
+        coverage=needed.coverage,
         gaps=tuple(open_gaps),
         accepted_gaps=tuple(covered),
     )

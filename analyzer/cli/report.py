@@ -22,7 +22,7 @@ from analyzer.cli.common import (
     report_options,
     require_folder,
 )
-from analyzer.cli.judging import read_policy_document
+from analyzer.cli.judging import needed_images, read_policy_document
 from analyzer.cli.streams import tell
 from analyzer.errors import InputError, RunError
 
@@ -163,6 +163,7 @@ def _simulation(
     from analyzer.what_if import answer, everywhere, in_force, load_world, not_in_force
 
     world = load_world(database, run=run, at_ms=options.at_ms)
+    needed = needed_images(world, None, "all", (), whole_registries=True)
     rows = np.arange(len(world.frames.repositories))
     question = WhatIf(
         proposals=[everywhere(world, rows, str(path), policy, text) for path, policy, text in policies],
@@ -171,5 +172,10 @@ def _simulation(
         scope=options.scope,
         against=in_force(world),
         not_in_force=not_in_force(world),
+        in_use=needed.in_use,
+        missing_in_use=needed.missing or (),
+        usage=needed.usage,
+        coverage=needed.coverage,
+        warnings=needed.of_workloads,
     )
-    return answer(world, question, options.prices)
+    return answer(world, question, options.prices, warnings=question.warnings)

@@ -31,6 +31,7 @@ from analyzer.cli.judging import (
     matching_rows,
     needed_images,
     needed_options,
+    tell_coverage,
     tell_warnings,
     world_of_files,
 )
@@ -182,6 +183,7 @@ class _Asked:
     manifests: tuple[Path, ...]
     region: str | None
     in_use: Path | None
+    workloads: str
     protect: tuple[str, ...]
     fail_on_in_use: bool
     by_rule: bool
@@ -209,7 +211,8 @@ class _Asked:
             raise InputError("--run is for the database; --images has but one state")
         if self.images and self.against is not None:
             raise InputError("--against live: files of images do not say which policy is in force")
-        if self.fail_on_in_use and self.in_use is None and not self.protect:
+        stored = not self.images and self.workloads != "none"
+        if self.fail_on_in_use and self.in_use is None and not self.protect and not stored:
             raise InputError(
                 "--fail-on-in-use needs to know what is needed; add --in-use FILE or --protect GLOB"
             )
@@ -272,12 +275,14 @@ class _Asked:
         needed = needed_images(
             world,
             self.in_use,
+            self.workloads,
             self.protect,
             whole_registries=not self.images,
             required=self.fail_on_in_use,
         )
         if shared.format == "csv":
             tell_warnings(shared, needed)
+            tell_coverage(shared, needed)
         # A plan is about a change; of files nobody knows what was in force before.
         compared = self.against is not None or (plan is not None and not self.images)
         question = WhatIf(
@@ -291,7 +296,9 @@ class _Asked:
             in_use=needed.in_use,
             protected=needed.protected,
             missing_in_use=needed.missing or (),
-            warnings=needed.warnings,
+            usage=needed.usage,
+            coverage=needed.coverage,
+            warnings=(*needed.warnings, *needed.of_workloads),
             by_rule=self.by_rule,
         )
         return question, plan

@@ -25,6 +25,7 @@ from analyzer.model.frames import NO_MANIFEST, NO_TIME, Bools, Int64, UInt8
 from analyzer.model.records import ImageStatus
 from analyzer.model.results import ScopedBytes
 from analyzer.model.units import from_ms
+from analyzer.model.usage import Coverage, Usage
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
 
 #: What ``Explanation.policy`` says of the policy in force.
@@ -38,13 +39,15 @@ def explain(
     policy: Policy | None = None,
     policy_name: str = LIVE,
     options: Options | None = None,
-    in_use: Bools | None = None,
+    usage: Usage | None = None,
+    coverage: Coverage | None = None,
     protected: Bools | None = None,
 ) -> Explanation:
     """All there is to say of the artifact at ``position``.
 
     ``policy``, called ``policy_name``, is judged in place of the one in force where it is given.
-    ``in_use`` and ``protected`` have one entry per artifact. Raises IndexError where there is no
+    ``usage`` says who uses what and ``coverage`` which workloads that covers; ``protected`` has one
+    entry per artifact. Raises IndexError where there is no
     artifact at ``position``.
     """
     frames, facts, artifacts = world.frames, world.facts, world.frames.artifacts
@@ -84,7 +87,7 @@ def explain(
         activated_at=_moment(int(facts.activated_at_ms[position])),
         status=ImageStatus(int(artifacts.image_status[position])).name.lower(),
         logical_bytes=logical_bytes,
-        in_use=None if in_use is None else bool(in_use[position]),
+        in_use=None if usage is None else bool(usage.in_use[position]),
         protected=None if protected is None else bool(protected[position]),
         family=_family(world, people, position),
         policy=policy_name if policy is not None else LIVE,
@@ -95,6 +98,9 @@ def explain(
         notes=verdict_notes(verdicts, position, traces),
         trace=tuple(_step(trace, steps[trace.rule.priority]) for trace in traces),
         departure=departure,
+        users=() if usage is None else usage.of(position),
+        possibly_in_use=usage is not None and bool(usage.possibly[position]),
+        coverage=coverage,
     )
 
 

@@ -15,12 +15,14 @@ import numpy as np
 
 from analyzer.families import REFERRER
 from analyzer.lifecycle.lint_fleet import Fleet, Said, Slot, World, counted, images
+from analyzer.lifecycle.lint_needed import followers_taken, needs, taken
 from analyzer.lifecycle.lint_payback import regions_without_payback
 from analyzer.lifecycle.lint_replicas import differing_replicas
-from analyzer.lifecycle.lint_rules import History, judge_rules, taken
+from analyzer.lifecycle.lint_rules import History, judge_rules
 from analyzer.lifecycle.policy import Action, CountType, Policy, Rule, StorageClass
 from analyzer.model.frames import Bools, Int64, UInt8
 from analyzer.model.lint import LintCode, LintFinding, Severity
+from analyzer.model.usage import Usage
 from analyzer.model.verdicts import Outcome, Reason
 from analyzer.pricing import PriceBook
 
@@ -34,30 +36,26 @@ _DAYS_FOR_EVER = 36_500
 #: Codes of what becomes of artifacts by the rule that decides on them.
 _OPEN, _CAPPED, _ARCHIVED, _KEPT = range(4)
 
-_LEAVE_IN_USE = (
-    "keep them with a rule of a smaller number that selects them, or move the workloads to newer images"
-)
-_LEAVE_PROTECTED = "keep them with a rule of a smaller number that selects them"
-
 
 def lint(
     world: World,
     rows: Int64,
     *,
     candidate: Policy | None = None,
-    in_use: Bools | None = None,
+    usage: Usage | None = None,
     protected: Bools | None = None,
     history: History | None = None,
     prices: PriceBook | None = None,
 ) -> tuple[LintFinding, ...]:
     """What is wrong in the repositories at ``rows`` (of ``world.frames.repositories``, ascending).
 
-    With ``candidate`` that policy is judged in all of them, in place of those in force. ``in_use``
-    and ``protected`` have one entry per artifact. ``history`` tells since when a rule matches
+    With ``candidate`` that policy is judged in all of them, in place of those in force. ``usage`` says
+    who uses what, and ``protected`` has one entry per artifact. ``history`` tells since when a rule matches
     nothing, ``prices`` whether archiving pays; without them these things are left open.
 
-    Findings come in order of severity, then of affected bytes at repository scope (greatest first,
-    unknown ones last), then of account, region, repository, code and rule.
+    Findings come in order of severity (high ones about images in use before all others), then of
+    affected bytes at repository scope (greatest first, unknown ones last), then of account, region,
+    repository, code and rule.
     """
     fleet = Fleet(world, rows, candidate=candidate)
     found: list[LintFinding] = []
@@ -66,17 +64,15 @@ def lint(
         found += differing_replicas(fleet)
     cap: UInt8 = np.full(len(fleet.repository), _OPEN, np.uint8)
     unpaid = {} if prices is None else regions_without_payback(fleet, prices)
+    needed = needs(usage, protected)
     for slot in fleet.slots():
         found += judge_rules(fleet, slot, history)
-        for code, mask, what, fix in (
-            (LintCode.TAKES_IN_USE, in_use, "in use", _LEAVE_IN_USE),
-            (LintCode.TAKES_PROTECTED, protected, "that must not be touched", _LEAVE_PROTECTED),
-        ):
-            if mask is not None:
-                found += taken(fleet, slot, code, mask, what, fix)
+        for need in needed:
+            found += taken(fleet, slot, need)
         found += _without_payback(fleet, slot, unpaid)
         _note_caps(fleet, slot, cap)
-    found += _followers(fleet, in_use, protected)
+    for need in needed:
+        found += followers_taken(fleet, need)
     found += _uncapped(fleet, cap)
     return tuple(sorted(found, key=_order))
 
@@ -85,6 +81,7 @@ def _order(finding: LintFinding) -> tuple[object, ...]:
     known = finding.affected_bytes
     return (
         finding.severity.rank,
+        finding.severity is not Severity.HIGH or finding.code is not LintCode.TAKES_IN_USE,
         known is None,
         0 if known is None else -known.repository,
         finding.account,
@@ -138,27 +135,6 @@ def _no_policy(held: int, *, listed: bool = True) -> Said:
         "put a policy; `demurrage what-if` shows what it would do, `demurrage frontier` what limits save",
         Severity.MEDIUM if held or not listed else Severity.INFO,
     )
-
-
-def _followers(fleet: Fleet, in_use: Bools | None, protected: Bools | None) -> Iterator[LintFinding]:
-    """What leaves without a rule of its own, because its subject does."""
-    following = fleet.verdicts.reason == Reason.FOLLOWS_SUBJECT
-    for code, mask, what in (
-        (LintCode.TAKES_IN_USE, in_use, "in use"),
-        (LintCode.TAKES_PROTECTED, protected, "that must not be touched"),
-    ):
-        if mask is None:
-            continue
-
-        def say(_: int, positions: Int64, what: str = what) -> Said:
-            number = counted(len(positions), "referrer", "referrers")
-            return Said(
-                f"{number} {what} would go with what they refer to",
-                "keep the images that they refer to",
-                Severity.HIGH,
-            )
-
-        yield from fleet.found(code, mask & following, say)
 
 
 def _without_payback(fleet: Fleet, slot: Slot, unpaid: Mapping[str, str]) -> Iterator[LintFinding]:

@@ -19,10 +19,11 @@ from analyzer.lifecycle.savings import Holdings
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts, UInt8
 from analyzer.model.lint import LintCode, LintFinding, Severity
 from analyzer.model.results import ScopedBytes
+from analyzer.model.usage import Use
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
 
 #: Images named in a finding.
-_EXAMPLES = 5
+EXAMPLES = 5
 
 
 class World(Protocol):
@@ -81,6 +82,7 @@ class Said:
     fix: str
     severity: Severity
     rule: int | None = None
+    users: tuple[Use, ...] = ()
 
 
 class Fleet:
@@ -223,7 +225,7 @@ class Fleet:
         columns = ("unknown_expired", "freed_bytes", "freed_unique_bytes")
         unknown_of, freed_of, unique_of = (savings[name].to_numpy(np.int64) for name in columns)
         # Names are asked for once, for each question may go to a database.
-        named = [positions[:_EXAMPLES] for _, positions, _ in spoken]
+        named = [positions[:EXAMPLES] for _, positions, _ in spoken]
         names = iter(self.image_names(np.concatenate(named)))
         for (row, positions, said), examples in zip(spoken, named, strict=True):
             unknown = int(unknown_of[row])
@@ -250,6 +252,7 @@ class Fleet:
             rule=said.rule,
             message=said.message,
             fix=said.fix,
+            users=said.users,
         )
 
     def image_names(self, positions: Int64) -> tuple[str, ...]:

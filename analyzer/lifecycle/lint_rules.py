@@ -10,7 +10,7 @@ from analyzer.lifecycle.containment import always_covered, entries, impossible_e
 from analyzer.lifecycle.lint_fleet import Fleet, Said, Slot, counted, images
 from analyzer.lifecycle.policy import Action, CountType, Rule, StorageClass, TagStatus
 from analyzer.lifecycle.tag_history import last_selected_ms
-from analyzer.model.frames import Bools, Int64
+from analyzer.model.frames import Int64
 from analyzer.model.lint import LintCode, LintFinding, Severity
 from analyzer.model.records import ImageStatus
 from analyzer.model.tag_history import TagHistory
@@ -27,21 +27,6 @@ def judge_rules(fleet: Fleet, slot: Slot, history: History | None) -> Iterator[L
     yield from _children(fleet, slot)
     yield from _possible_children(fleet, slot)
     yield from _held_slots(fleet, slot)
-
-
-def taken(
-    fleet: Fleet, slot: Slot, code: LintCode, mask: Bools, what: str, fix: str
-) -> Iterator[LintFinding]:
-    """The artifacts of ``mask`` that the rules of ``slot`` make leave or archive; all are ``what``."""
-
-    def say(row: int, positions: Int64) -> Said:
-        rule = slot.rules[row]
-        verb = "expires" if rule.action is Action.EXPIRE else "archives"
-        return Said(
-            f"rule {rule.priority} {verb} {images(len(positions))} {what}", fix, Severity.HIGH, rule.priority
-        )
-
-    return fleet.found(code, mask & fleet.leaves & fleet.decided(slot), say)
 
 
 def _without_effect(fleet: Fleet, slot: Slot, history: History | None) -> Iterator[LintFinding]:

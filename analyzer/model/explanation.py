@@ -7,6 +7,7 @@ from datetime import datetime
 
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes
+from analyzer.model.usage import Coverage, Use
 from analyzer.model.verdicts import Outcome, Reason
 
 
@@ -104,7 +105,7 @@ class Explanation:
     status: str
     #: Config and layers; None where the manifest was not read, and for an index, which has none.
     logical_bytes: int | None
-    #: None where nothing was said of images in use, or that are not to be touched.
+    #: None where nothing is known of images in use, or was said of those not to be touched.
     in_use: bool | None
     protected: bool | None
     family: Family
@@ -119,5 +120,11 @@ class Explanation:
     notes: tuple[str, ...]
     trace: tuple[TraceStep, ...]
     departure: Departure
+    #: Who uses it: the strongest kind of use first, each workload once.
+    users: tuple[Use, ...] = ()
+    #: Not known to be in use, but an index in use that nobody could read may have it as a child.
+    possibly_in_use: bool = False
+    #: Which workloads were looked at; None where these were not asked about.
+    coverage: Coverage | None = None
     #: About its repository or registry.
     gaps: tuple[Gap, ...] = ()

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes
+from analyzer.model.usage import Coverage, Usage, Use
 
 
 class Severity(StrEnum):
@@ -53,7 +54,8 @@ class LintCode(StrEnum):
     UNCAPPED_ORPHANED = "UNCAPPED_ORPHANED"
     #: The rule claims children of indexes that stay, or may do so where an index could not be read.
     STRIPS_CHILDREN = "STRIPS_CHILDREN"
-    #: Images in use leave or are archived.
+    #: Images in use leave or are archived: high where a workload runs or would start with one, medium
+    #: where only earlier states of workloads name them.
     TAKES_IN_USE = "TAKES_IN_USE"
     #: Images that are never to be touched leave or are archived.
     TAKES_PROTECTED = "TAKES_PROTECTED"
@@ -92,11 +94,16 @@ class LintFinding:
     unknown_size: int = 0
     #: The oldest of them, a few: ``repository:tag`` or ``repository@digest``.
     examples: tuple[str, ...] = ()
+    #: Who uses these examples, those of the first one first.
+    users: tuple[Use, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LintReport:
-    """The answer of ``lint``; findings that matter most come first, then those of most bytes."""
+    """The answer of ``lint``; findings that matter most come first, then those of most bytes.
+
+    Of high ones those about images in use come before all others.
+    """
 
     #: The moment that policies are evaluated at.
     at: datetime
@@ -108,5 +115,8 @@ class LintReport:
     findings: tuple[LintFinding, ...]
     #: Images named as in use that are not there, as they were named; None without such a list.
     missing_in_use: tuple[str, ...] | None = None
+    #: Who uses what, and which workloads that covers; None where it is not known, or nobody asked.
+    usage: Usage | None = None
+    coverage: Coverage | None = None
     gaps: tuple[Gap, ...] = ()
     accepted_gaps: tuple[tuple[Gap, str], ...] = ()

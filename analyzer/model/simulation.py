@@ -15,6 +15,7 @@ from analyzer.model.frames import Bools, Frames, Int64, LifecycleFacts
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.units import Money, ScopeChoice
+from analyzer.model.usage import Coverage, Usage
 from analyzer.model.verdicts import Verdicts
 
 
@@ -39,9 +40,13 @@ class Effect:
     deferred: int
     #: Decided by less than a day.
     near_limit: int
-    #: Of the expired and transitioned: named as in use, and as protected.
+    #: Of the expired and transitioned: known to be in use, and named as protected.
     in_use: int
     protected: int
+    #: Of those in use, by the strongest kind of use that is known; the rest is on a list.
+    in_use_running: int = 0
+    in_use_configured: int = 0
+    in_use_previous: int = 0
     #: Of the expired: their bytes are not known, and are in no figure here.
     unknown_size: int
 
@@ -210,11 +215,14 @@ class Simulation:
     digests: Callable[[Int64], Sequence[str]]
     in_use: Bools
     protected: Bools
-    #: Whether anybody said which images are in use, and which are protected; where nobody did the
+    #: Whether anything said which images are in use, and which are protected; where nothing did the
     #: two above are all false, and mean nothing.
     in_use_given: bool = True
     protected_given: bool = True
     #: Images named as in use that are not there, in repositories that were read: as text.
     missing_in_use: tuple[str, ...]
+    #: Who uses what, and which workloads that covers; None where it is not known, or nobody asked.
+    usage: Usage | None = None
+    coverage: Coverage | None = None
     gaps: tuple[Gap, ...]
     warnings: tuple[str, ...]

@@ -4,6 +4,7 @@ from analyzer.references.in_use import InUse, find_in_use
 from analyzer.references.parsing import ImageReference, RegistryKind, parse_reference
 from analyzer.references.protection import Protected, Protection, find_protected, parse_protect
 from analyzer.references.reading import read_references
+from analyzer.references.usage import coverage_of, find_usage, up_to
 
 __all__ = [
     "ImageReference",
@@ -11,9 +12,12 @@ __all__ = [
     "Protected",
     "Protection",
     "RegistryKind",
+    "coverage_of",
     "find_in_use",
     "find_protected",
+    "find_usage",
     "parse_protect",
     "parse_reference",
     "read_references",
+    "up_to",
 ]

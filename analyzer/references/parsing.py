@@ -58,8 +58,8 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?", re.AS
 # Wider than what runtimes take: documentation has capital letters, and ECR's own API allows tags of
 # 300 characters.
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*", re.ASCII)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,299}", re.ASCII)
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z0-9]+)*:[A-Za-z0-9=_-]+", re.ASCII)
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,299}", re.ASCII)
+DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z0-9]+)*:[A-Za-z0-9=_-]+", re.ASCII)
 _DIGEST_ALONE = re.compile(r"(?:sha256|sha512):[A-Za-z0-9=_-]+", re.ASCII)
 
 
@@ -75,7 +75,7 @@ def parse_reference(text: str) -> ImageReference:
     if _DIGEST_ALONE.fullmatch(rest):
         return ImageReference(text=written, registry=RegistryKind.NONE, digest=rest)
     name, at, digest = rest.partition("@")
-    if at and not _DIGEST.fullmatch(digest):
+    if at and not DIGEST.fullmatch(digest):
         raise _refused(text)
     host, slash, path = name.partition("/")
     if not (slash and ("." in host or ":" in host or host == "localhost")):
@@ -84,7 +84,7 @@ def parse_reference(text: str) -> ImageReference:
     if (
         (host and not _HOST.fullmatch(host))
         or not _REPOSITORY.fullmatch(repository)
-        or (colon and not _TAG.fullmatch(tag))
+        or (colon and not TAG.fullmatch(tag))
     ):
         raise _refused(text)
     host = host.lower()

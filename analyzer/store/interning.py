@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -148,6 +149,15 @@ def _find_digests(connection: Connection, parts: Mapping[_Parts, str]) -> dict[s
     rows = rows_where_in(connection, _DIGESTS, table.c.hash, [value for _, value in parts])
     # One hash under another algorithm is another digest.
     return {parts[algorithm, value]: key for algorithm, value, key in rows if (algorithm, value) in parts}
+
+
+def digest_ids(connection: Connection, digests: Iterable[str]) -> dict[str, int]:
+    """Ids of those of ``digests`` that are stored; what is no digest is not."""
+    parts: dict[_Parts, str] = {}
+    for digest in digests:
+        with suppress(ValueError):
+            parts[split_digest(digest)] = digest
+    return _find_digests(connection, parts)
 
 
 def digest_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, str, bytes]]:

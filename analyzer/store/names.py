@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from analyzer.model.frames import Frames, Int64
 from analyzer.store import tables
 from analyzer.store.frames import Places, match_artifacts
-from analyzer.store.interning import digest_rows, join_digest
+from analyzer.store.interning import digest_ids, digest_rows, join_digest
 from analyzer.store.snapshots import SnapshotRef
 
 
@@ -30,6 +30,12 @@ def load_digest_texts(connection: Connection, ids: Sequence[int]) -> dict[int, s
     """The digests whose numbers in this database are ``ids``, by number."""
     rows = digest_rows(connection, ids)
     return {key: join_digest(algorithm, value) for key, algorithm, value in rows}
+
+
+def load_digest_ids(connection: Connection, digests: Sequence[str]) -> Int64:
+    """The numbers in this database of ``digests``, in their order; -1 for what it does not know."""
+    found = digest_ids(connection, set(digests))
+    return np.array([found.get(digest, -1) for digest in digests], np.int64)
 
 
 def load_tags(connection: Connection, frames: Frames, snapshots: Sequence[SnapshotRef]) -> list[str]:

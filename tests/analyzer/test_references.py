@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -342,13 +343,18 @@ def documents_of(held: list[Held], region: str | None = REGION) -> Documents:
     )
 
 
+def numbers_of(documents: Documents, digests: Sequence[str]) -> Int64:
+    ids = dict(zip(documents.digests, documents.frames.artifacts.digest_id.tolist(), strict=True))
+    return np.array([ids.get(digest, -1) for digest in digests], np.int64)
+
+
 def in_use(documents: Documents, *references: str | ImageReference, **options: bool) -> InUse:
-    def digests(positions: Int64) -> list[str]:
-        return [documents.digests[position] for position in positions]
+    def digest_ids(digests: Sequence[str]) -> Int64:
+        return numbers_of(documents, digests)
 
     parsed = [parse_reference(one) if isinstance(one, str) else one for one in references]
     families = find_families(documents.frames)
-    return find_in_use(parsed, documents.frames, documents.facts, families, digests, **options)
+    return find_in_use(parsed, documents.frames, documents.facts, families, digest_ids, **options)
 
 
 FLEET: list[Held] = [
@@ -445,21 +451,21 @@ def test_index_that_nobody_read_may_have_the_rest_as_children() -> None:
     assert found.possibly.tolist() == [False, True, False]
 
 
-def test_digests_are_asked_only_where_one_is_looked_for() -> None:
+def test_digests_are_asked_once_and_only_where_one_is_looked_for() -> None:
     documents = documents_of(FLEET)
-    asked: list[list[int]] = []
+    asked: list[list[str]] = []
 
-    def digests(positions: Int64) -> list[str]:
-        asked.append(positions.tolist())
-        return [documents.digests[position] for position in positions]
+    def digest_ids(digests: Sequence[str]) -> Int64:
+        asked.append(list(digests))
+        return numbers_of(documents, digests)
 
     families = find_families(documents.frames)
     by_tag = [parse_reference(f"{HOST}/app:1.0")]
-    find_in_use(by_tag, documents.frames, documents.facts, families, digests)
+    find_in_use(by_tag, documents.frames, documents.facts, families, digest_ids)
     assert asked == []
-    by_digest = [parse_reference(f"{HOST}/team/app@{digest(1)}")]
-    find_in_use(by_tag + by_digest, documents.frames, documents.facts, families, digests)
-    assert asked == [[5]]
+    by_digest = [parse_reference(f"{HOST}/{name}@{digest(1)}") for name in ("team/app", "app")]
+    find_in_use(by_tag + by_digest, documents.frames, documents.facts, families, digest_ids)
+    assert asked == [[digest(1)]]
 
 
 def test_nothing_read_and_nothing_named() -> None:

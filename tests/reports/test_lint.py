@@ -129,6 +129,7 @@ def test_json_has_every_field_and_null_for_unknown() -> None:
         "counts",
         "findings",
         "missing_in_use",
+        "coverage",
         "gaps",
         "accepted_gaps",
     ]
@@ -147,6 +148,7 @@ def test_json_has_every_field_and_null_for_unknown() -> None:
         "affected_bytes": {"repository": 3 * GB // 2, "registry": GB},
         "images_of_unknown_size": 1,
         "examples": ["team/app:v1", "team/app:v2"],
+        "users": [],
     }
     assert (second["affected_bytes"], second["region"], second["rule"]) == (None, None, None)
     assert document["missing_in_use"] == []

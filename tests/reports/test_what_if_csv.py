@@ -53,6 +53,8 @@ def test_headers_are_stable() -> None:
         "near_limit",
         "in_use",
         "protected",
+        "in_use_as",
+        "used_by",
     )
     for rows, columns in (("repository", REPOSITORY_COLUMNS), ("image", IMAGE_COLUMNS)):
         text = what_if_csv(build_simulation(2), rows)  # type: ignore[arg-type]  # one of the two

@@ -663,7 +663,7 @@ def test_policies_that_ecr_accepts_are_tried_in_every_storage_class(what_if: Cli
         (("--policy", "old.json", "--region", "eu-west-1"), "--region is for --images"),
         (("--policy", "old.json", "--images", "i.json", "--run", "1"), "--run is for the database"),
         (("--policy", "old.json", "--images", "i.json", "--against", "live"), "--against live"),
-        (("--policy", "old.json", "--fail-on-in-use"), "--in-use FILE or --protect GLOB"),
+        (("--policy", "old.json", "--fail-on-in-use", "--workloads", "none"), "--in-use FILE or --protect"),
         (("--policy", "old.json", "--rows", "image"), "--rows image is for --format csv"),
         (("--policy", "old.json", "--rows", "image", "--format", "json"), "--rows image is for --format csv"),
         (("--policy", "old.json", "--by-rule", "--format", "csv"), "--by-rule has no place in --format csv"),

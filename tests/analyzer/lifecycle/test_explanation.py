@@ -20,6 +20,7 @@ from analyzer.model.verdicts import Outcome
 from tests.analyzer.lifecycle.worlds import DAY_MS, NOW_MS, HandMade, Pushed, Repository, make_world, rule
 from tests.oracle.lifecycle import evaluate_repository, trace_slowly
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.usage import listed
 
 
 def _explain(images: tuple[Pushed, ...], *rules: Rule, name: str = "it", **options: Any) -> Explanation:
@@ -248,7 +249,7 @@ def test_facts_and_family() -> None:
         Pushed(name="above", tags=("top",), age=1, children=("it",)),
         Pushed(name="sig", subject="it", age=1),
     )
-    found = _explain(images, rule(1, pushed=30), in_use=np.array([True] * 4))
+    found = _explain(images, rule(1, pushed=30), usage=listed(np.array([True] * 4)))
     assert (found.digest, found.kind, found.tags, found.status) == (
         "sha256:it",
         "index",

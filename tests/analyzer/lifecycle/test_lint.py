@@ -22,6 +22,7 @@ from analyzer.pricing import bundled_prices
 from tests.analyzer.lifecycle.worlds import DAY_MS, NOW_MS, HandMade, Pushed, Repository, make_world, rule
 from tests.oracle.lifecycle import evaluate_repository, trace_slowly
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.usage import listed
 
 UNTAGGED = rule(1, status=TagStatus.UNTAGGED, pushed=7)
 LAST_30 = rule(9, keep=30)
@@ -376,7 +377,9 @@ def test_images_in_use_or_protected_that_would_leave() -> None:
         Pushed(name="signature", subject="older", age=50),
     )
     world = make_world(Repository(images=images, policy=Policy((rule(5, pushed=30),))))
-    findings = _lint(world, in_use=world.mask("old", "new", "signature"), protected=world.mask("older"))
+    findings = _lint(
+        world, usage=listed(world.mask("old", "new", "signature")), protected=world.mask("older")
+    )
     used = _of(findings, LintCode.TAKES_IN_USE)
     assert [(f.severity, f.rule, f.examples) for f in used] == [
         (Severity.HIGH, None, ("app@sha256:signature",)),
@@ -389,7 +392,7 @@ def test_images_in_use_or_protected_that_would_leave() -> None:
 def test_archiving_takes_images_in_use_too() -> None:
     archiving = rule(1, pulled=30, action=Action.TRANSITION)
     world = make_world(Repository(images=(_tagged("old", age=40),), policy=Policy((archiving,))))
-    found = _one(_lint(world, in_use=world.mask("old")), LintCode.TAKES_IN_USE)
+    found = _one(_lint(world, usage=listed(world.mask("old"))), LintCode.TAKES_IN_USE)
     assert "rule 1 archives 1 image in use" in found.message
 
 
@@ -550,7 +553,7 @@ def _images_of(
 def test_every_image_in_use_that_leaves_is_named_once(case: LifecycleCase) -> None:
     world = _as_world(case)
     used = np.ones(len(world.names), np.bool_)
-    found = _of(lint(world, world.rows, in_use=used), LintCode.TAKES_IN_USE)
+    found = _of(lint(world, world.rows, usage=listed(used)), LintCode.TAKES_IN_USE)
     leaving = sum(
         verdict.outcome is not Outcome.KEPT
         for images, policy in zip(case.world.repositories, case.policy_per_repository, strict=True)

@@ -1,0 +1,115 @@
+"""Workloads as of some snapshots, as arrays: a bulk read beside those of ``store.frames``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
+
+from analyzer.model.frames import Bools, Int32, Int64
+from analyzer.model.records import ReadStatus
+from analyzer.model.usage import SourceRead, Workloads
+from analyzer.store import tables
+from analyzer.store.frames import read_integers
+from analyzer.store.snapshots import SnapshotRef
+
+_FAR_AHEAD = 2**31 - 1
+
+
+def load_workload_frames(connection: Connection, snapshots: Sequence[SnapshotRef]) -> Workloads:
+    """What the workloads of the accounts and regions of ``snapshots`` named when these were taken.
+
+    Places are positions in ``snapshots``, as they are in the registries of frames. Give the
+    connection that the frames are read with, so that both are of one moment.
+    """
+    reads = _reads(connection, snapshots)
+    sources = sorted({read.source for read in reads})
+    use = tables.workload_use
+    # A use always has a read of its source, which opens no later.
+    numbers = {source: n for n, source in enumerate(sources)}
+    # Intervals of other snapshots come too, of sources that were not read in these.
+    number = case(numbers or {"": 0}, value=use.c.source, else_=-1)
+    query = select(
+        use.c.registry_id,
+        number,
+        use.c.workload_id,
+        use.c.image_reference_id,
+        use.c.kind,
+        use.c.first_snapshot,
+        func.coalesce(use.c.gone_snapshot, _FAR_AHEAD),
+    ).where(_may_hold(use, snapshots))
+    rows = read_integers(connection, query)
+    place, keep = _places(rows[:, 0], rows[:, 5], rows[:, 6], snapshots)
+    rows = rows[keep]
+    workload, names = _texts(connection, tables.workload, rows[:, 2], snapshots)
+    reference, references = _texts(connection, tables.image_reference, rows[:, 3], snapshots)
+    return Workloads(
+        place=place[keep].astype(np.int32),
+        source=rows[:, 1].astype(np.int32),
+        workload=workload,
+        reference=reference,
+        kind=rows[:, 4].astype(np.uint8),
+        sources=sources,
+        names=names,
+        references=references,
+        reads=reads,
+    )
+
+
+def _reads(connection: Connection, snapshots: Sequence[SnapshotRef]) -> list[SourceRead]:
+    read = tables.workload_read
+    query = select(
+        read.c.registry_id,
+        read.c.first_snapshot,
+        func.coalesce(read.c.gone_snapshot, _FAR_AHEAD),
+        read.c.source,
+        read.c.status,
+    ).where(_may_hold(read, snapshots))
+    rows = connection.execute(query).all()
+    registry, first, gone = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+    place, keep = _places(registry, first, gone, snapshots)
+    return sorted(
+        SourceRead(place=int(place[n]), source=rows[n][3], status=ReadStatus(rows[n][4]))
+        for n in np.flatnonzero(keep).tolist()
+    )
+
+
+def _may_hold(table: Table, snapshots: Sequence[SnapshotRef]) -> ColumnElement[bool]:
+    """What SQL can say about it, without knowing each registry's own number."""
+    if all(snapshot.is_latest for snapshot in snapshots):
+        return table.c.gone_snapshot.is_(None)
+    numbers = [snapshot.number for snapshot in snapshots]
+    return and_(
+        table.c.first_snapshot <= max(numbers),
+        or_(table.c.gone_snapshot.is_(None), table.c.gone_snapshot > min(numbers)),
+    )
+
+
+def _places(
+    registry: Int64, first: Int64, gone: Int64, snapshots: Sequence[SnapshotRef]
+) -> tuple[Int64, Bools]:
+    """The position of each row's registry in ``snapshots``, and whether its interval holds there."""
+    last = max((snapshot.registry_id for snapshot in snapshots), default=0)
+    position = np.full(max(last, int(registry.max(initial=0))) + 1, -1, np.int64)
+    position[[snapshot.registry_id for snapshot in snapshots]] = np.arange(len(snapshots))
+    place = position[registry]
+    at = np.array([snapshot.number for snapshot in snapshots], np.int64)[place]
+    return place, (place >= 0) & (first <= at) & (at < gone)
+
+
+def _texts(
+    connection: Connection, table: Table, ids: Int64, snapshots: Sequence[SnapshotRef]
+) -> tuple[Int32, list[str]]:
+    """For each of ``ids`` the position of its text, and the distinct texts."""
+    distinct, position = np.unique(ids, return_inverse=True)
+    if not len(distinct):
+        return np.zeros(0, np.int32), []
+    use = tables.workload_use
+    column = use.c.workload_id if table is tables.workload else use.c.image_reference_id
+    # Names of pods are without end: those of workloads that are gone stay where they are.
+    query = select(table.c.id, table.c.name).where(
+        table.c.id.in_(select(column).where(_may_hold(use, snapshots)))
+    )
+    names = dict(connection.execute(query).cursor.fetchall())
+    return position.astype(np.int32), [names[key] for key in distinct.tolist()]
