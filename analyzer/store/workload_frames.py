@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
 
 from analyzer.model.frames import Bools, Int32, Int64
 from analyzer.model.records import ReadStatus
 from analyzer.model.usage import SourceRead, Workloads
 from analyzer.store import tables
-from analyzer.store.frames import read_integers
 from analyzer.store.snapshots import SnapshotRef
 
 _FAR_AHEAD = 2**31 - 1
+#: Rows fetched at a time.
+_BLOCK = 2_000
 
 
 def load_workload_frames(connection: Connection, snapshots: Sequence[SnapshotRef]) -> Workloads:
@@ -26,27 +29,23 @@ def load_workload_frames(connection: Connection, snapshots: Sequence[SnapshotRef
     reads = _reads(connection, snapshots)
     sources = sorted({read.source for read in reads})
     use = tables.workload_use
-    # A use always has a read of its source, which opens no later.
-    numbers = {source: n for n, source in enumerate(sources)}
-    # Intervals of other snapshots come too, of sources that were not read in these.
-    number = case(numbers or {"": 0}, value=use.c.source, else_=-1)
     query = select(
+        use.c.source,
         use.c.registry_id,
-        number,
         use.c.workload_id,
         use.c.image_reference_id,
         use.c.kind,
         use.c.first_snapshot,
         func.coalesce(use.c.gone_snapshot, _FAR_AHEAD),
     ).where(_may_hold(use, snapshots))
-    rows = read_integers(connection, query)
-    place, keep = _places(rows[:, 0], rows[:, 5], rows[:, 6], snapshots)
+    rows = _numbered(connection, query, {source: number for number, source in enumerate(sources)})
+    place, keep = _places(rows[:, 1], rows[:, 5], rows[:, 6], snapshots)
     rows = rows[keep]
     workload, names = _texts(connection, tables.workload, rows[:, 2], snapshots)
     reference, references = _texts(connection, tables.image_reference, rows[:, 3], snapshots)
     return Workloads(
         place=place[keep].astype(np.int32),
-        source=rows[:, 1].astype(np.int32),
+        source=rows[:, 0].astype(np.int32),
         workload=workload,
         reference=reference,
         kind=rows[:, 4].astype(np.uint8),
@@ -55,6 +54,24 @@ def load_workload_frames(connection: Connection, snapshots: Sequence[SnapshotRef
         references=references,
         reads=reads,
     )
+
+
+def _numbered(connection: Connection, query: Select[Any], sources: Mapping[str, int]) -> Int64:
+    """The rows of ``query``, the source in the first column by its number.
+
+    Intervals of other snapshots are among them, of sources that were not read in these: -1.
+    """
+    result = connection.execute(query)
+    blocks = [np.zeros((0, 7), np.int64)]
+    # The driver's cursor, as in ``store.columns``; a text keeps these rows from being read there.
+    while rows := result.cursor.fetchmany(_BLOCK):
+        numbers = (sources.get(row[0], -1) for row in rows)
+        integers = chain.from_iterable(row[1:] for row in rows)
+        block = np.empty((len(rows), 7), np.int64)
+        block[:, 0] = np.fromiter(numbers, np.int64, len(rows))
+        block[:, 1:] = np.fromiter(integers, np.int64, 6 * len(rows)).reshape(-1, 6)
+        blocks.append(block)
+    return np.concatenate(blocks)
 
 
 def _reads(connection: Connection, snapshots: Sequence[SnapshotRef]) -> list[SourceRead]:
