@@ -1,0 +1,124 @@
+"""Pulls as CloudTrail records them, in daily aggregates, and where they came from.
+
+What the ingestion keeps, the store gives back and the analyses read. Days are counted since
+1970-01-01 UTC. A pull of a layer is one GetDownloadUrlForLayer, which moves the layer's bytes; a pull
+of an image is one BatchGetImage, a look at its manifest that moves none worth counting (the client
+may have every layer). Bytes are not kept: they are the layer's known size times the number of pulls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+#: ``puller_region`` where it cannot be told; a row of its own, never spread over the others.
+UNKNOWN_REGION: Final = ""
+
+
+class PullKind(StrEnum):
+    """What was asked for."""
+
+    #: GetDownloadUrlForLayer: bytes moved.
+    LAYER = "layer"
+    #: BatchGetImage: a check.
+    IMAGE = "image"
+
+
+class RegionMethod(StrEnum):
+    """How the puller's region was told, the surest first."""
+
+    #: A workload of the principal's account that names the image runs in one region alone.
+    WORKLOAD = "workload"
+    #: The session is named for an EC2 instance whose region is known.
+    INSTANCE = "instance"
+    #: The call came through a VPC endpoint whose region is known.
+    ENDPOINT = "endpoint"
+    #: The source address is AWS's, by its published ip-ranges.
+    ADDRESS = "address"
+    #: A rule of the user's says where the role works.
+    ROLE = "role"
+    #: None of them told.
+    UNKNOWN = "unknown"
+
+
+class Confidence(StrEnum):
+    """How sure the puller's region is."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    NONE = "none"
+
+
+class LeftOut(StrEnum):
+    """Why an ECR read event is no pull to be counted."""
+
+    #: The call failed: nothing was pulled.
+    ERROR = "error"
+    #: Our own collector reading manifests.
+    COLLECTOR = "collector"
+    #: A vulnerability scanner (Amazon Inspector, ECR itself).
+    SCANNER = "scanner"
+    #: Replication, pull-through caches and other reads by ECR itself.
+    SERVICE = "service"
+    #: The record lacks what a pull needs to be counted (registry, repository, image or layer).
+    UNREADABLE = "unreadable"
+
+
+class Pulls(NamedTuple):
+    """So many pulls of one layer or image on one day by one principal from one region."""
+
+    day: int
+    #: Of the registry: its owner, and where it is.
+    account: str
+    region: str
+    repository: str
+    kind: PullKind
+    #: Of the layer, or of the manifest asked for; "" where an image was asked for by ``tag``.
+    digest: str
+    tag: str
+    #: Whose principal pulled; "" where the record does not say.
+    principal_account: str
+    #: ARN of the role, user or service, without the session's name; "" where it is not known.
+    principal: str
+    puller_region: str
+    method: RegionMethod
+    confidence: Confidence
+    count: int
+
+
+class LeftOutCount(NamedTuple):
+    """Events of one day about one registry that were not counted as pulls."""
+
+    day: int
+    account: str
+    region: str
+    reason: LeftOut
+    count: int
+
+
+class Coverage(NamedTuple):
+    """What one source says about one registry on one day: without it, no pulls are no zero."""
+
+    day: int
+    account: str
+    region: str
+    #: s3, folder or lookup, and which.
+    source: str
+    #: complete, partial (hours without a file, a listing that broke off) or none.
+    status: str
+    #: Why it is not complete; "" where it is.
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PullHistory:
+    """The pulls of some days and what is known of their completeness."""
+
+    first_day: int
+    last_day: int
+    #: Sorted.
+    pulls: tuple[Pulls, ...] = ()
+    left_out: tuple[LeftOutCount, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
