@@ -85,7 +85,8 @@ class Pulls(NamedTuple):
     puller_region: str
     method: RegionMethod
     confidence: Confidence
-    count: int
+    #: How many.
+    times: int
 
 
 class LeftOutCount(NamedTuple):
@@ -95,7 +96,7 @@ class LeftOutCount(NamedTuple):
     account: str
     region: str
     reason: LeftOut
-    count: int
+    times: int
 
 
 class Coverage(NamedTuple):
