@@ -73,12 +73,24 @@ def collect_snapshots(
     options: CollectOptions,
     progress: Progress,
     *,
+    more_sessions: Sequence[Session] = (),
     clock: Callable[[], float] = time.time,
 ) -> CollectResult:
-    """One snapshot of each registry, with the aggregates it comes to recorded as facts."""
+    """One snapshot of each registry, with the aggregates it comes to recorded as facts.
+
+    ``more_sessions`` have credentials for what those of ``session`` do not reach.
+    """
     store = Store(database, lambda: round(clock() * 1000))
     after_snapshot = facts_writer(database)
-    return collect(store, session, options, clock=clock, progress=progress, after_snapshot=after_snapshot)
+    return collect(
+        store,
+        session,
+        options,
+        more_sessions=more_sessions,
+        clock=clock,
+        progress=progress,
+        after_snapshot=after_snapshot,
+    )
 
 
 def facts_writer(database: Database) -> AfterSnapshot:

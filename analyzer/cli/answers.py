@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from analyzer.collect import CollectResult, RegistrySummary
 
 
+#: Accounts named among those not collected.
+_SKIPPED = 10
+
+
 def rendered(result: CollectResult, accepted: Sequence[AcceptedGap], form: str) -> str:
     """``result`` as a table, a JSON document or CSV, one row a registry."""
     if form == "json":
@@ -25,7 +29,7 @@ def rendered(result: CollectResult, accepted: Sequence[AcceptedGap], form: str) 
     if form == "csv":
         return csv_text([_registry(row) for row in result.registries])
     open_gaps, covered = split_gaps(result.gaps, accepted)
-    return _table(result) + gaps_text(open_gaps, accepted=len(covered))
+    return _table(result) + _skipped(result) + gaps_text(open_gaps, accepted=len(covered))
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
@@ -72,6 +76,19 @@ def _calls(result: CollectResult) -> str:
     )
 
 
+def _skipped(result: CollectResult) -> str:
+    """The accounts that are not meant to be collected, the first few of them by name."""
+    if not result.skipped:
+        return ""
+    lines = [f"\nNot collected: {len(result.skipped):,} accounts"]
+    for row in result.skipped[:_SKIPPED]:
+        name = f" ({row.name})" if row.name else ""
+        lines.append(visible(f"  {row.account}{name}: {row.reason}"))
+    if len(result.skipped) > _SKIPPED:
+        lines.append(f"  and {len(result.skipped) - _SKIPPED:,} more")
+    return "\n".join([*lines, ""])
+
+
 def _document(result: CollectResult, accepted: Sequence[AcceptedGap]) -> dict[str, Any]:
     open_gaps, covered = split_gaps(result.gaps, accepted)
     return {
@@ -83,6 +100,7 @@ def _document(result: CollectResult, accepted: Sequence[AcceptedGap]) -> dict[st
         "received_bytes": result.received_bytes,
         "retries": result.retries,
         "throttles": result.throttles,
+        "skipped": [row._asdict() for row in result.skipped],
         "gaps": [asdict(gap) for gap in open_gaps],
         "accepted_gaps": [{**asdict(gap), "accepted_because": reason} for gap, reason in covered],
     }

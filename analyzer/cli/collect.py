@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,21 +37,84 @@ _COLLECT_OPTIONS = (
         envvar="DEMURRAGE_REGION",
         show_envvar=True,
         metavar="REGION",
-        help="Region to collect; may be repeated. Without it: the region AWS is configured for.",
+        help="Region to collect, or all: every region that the account has enabled; may be repeated."
+        " Without it: the region AWS is configured for.",
     ),
     click.option(
         "--account",
+        multiple=True,
         envvar="DEMURRAGE_ACCOUNT",
         show_envvar=True,
         metavar="ID",
-        help="Account that the credentials must belong to.",
+        help="Account to assume the role in; without --role-name, the one that the credentials must belong"
+        " to. May be repeated.",
+    ),
+    click.option(
+        "--organization",
+        is_flag=True,
+        envvar="DEMURRAGE_ORGANIZATION",
+        show_envvar=True,
+        help="Assume the role in every active account of the organization; for its management account or a"
+        " delegated administrator.",
+    ),
+    click.option(
+        "--include",
+        multiple=True,
+        envvar="DEMURRAGE_INCLUDE",
+        show_envvar=True,
+        metavar="PATTERN",
+        help="Only these accounts of the organization: a pattern over id and name (prod-*), or ou: and a"
+        " unit's id or path (ou:/Root/Prod); may be repeated.",
+    ),
+    click.option(
+        "--exclude",
+        multiple=True,
+        envvar="DEMURRAGE_EXCLUDE",
+        show_envvar=True,
+        metavar="PATTERN",
+        help="Not these accounts of the organization; as --include, and stronger.",
+    ),
+    click.option(
+        "--role-name",
+        envvar="DEMURRAGE_ROLE_NAME",
+        show_envvar=True,
+        metavar="NAME",
+        help="Role to assume in each account: its name, with its path if it has one, or its ARN; {account}"
+        " and {partition} are filled in.",
+    ),
+    click.option(
+        "--role-in-own-account",
+        is_flag=True,
+        envvar="DEMURRAGE_ROLE_IN_OWN_ACCOUNT",
+        show_envvar=True,
+        help="Assume the role in the account of the credentials as well, which otherwise read it themselves.",
+    ),
+    click.option(
+        "--external-id",
+        envvar="DEMURRAGE_EXTERNAL_ID",
+        show_envvar=True,
+        # Half a secret: no message repeats it.
+        hide_input=True,
+        metavar="ID",
+        help="What the role's trust policy asks for; better given in the environment.",
+    ),
+    click.option(
+        "--session-name",
+        envvar="DEMURRAGE_SESSION_NAME",
+        default="demurrage",
+        show_default=True,
+        show_envvar=True,
+        metavar="NAME",
+        help="Name of the sessions, as CloudTrail shows it.",
     ),
     click.option(
         "--profile",
+        multiple=True,
         envvar="DEMURRAGE_PROFILE",
         show_envvar=True,
         metavar="NAME",
-        help="Profile of your AWS configuration.",
+        help="Profile of your AWS configuration; of several, each leads to its own account or"
+        " organization, in its own partition.",
     ),
     click.option(
         "--workers",
@@ -108,7 +171,7 @@ def collect_options(command: Decorated) -> Decorated:
 @global_options
 @click.pass_context
 def collect_command(context: click.Context, /, accept_gaps: Path | None, **options: Any) -> int:
-    """Take a snapshot of the account's registries.
+    """Take a snapshot of the registries of an account, or of many.
 
     Only reads from AWS. What was refused is recorded as a gap, and the rest goes on.
     """
@@ -176,8 +239,15 @@ def collect_from_aws(
     shared: Common,
     *,
     region: tuple[str, ...],
-    account: str | None,
-    profile: str | None,
+    account: tuple[str, ...],
+    organization: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    role_name: str | None,
+    role_in_own_account: bool,
+    external_id: str | None,
+    session_name: str,
+    profile: tuple[str, ...],
     workers: int,
     requests_per_second: float,
     read_timeout: float,
@@ -185,23 +255,37 @@ def collect_from_aws(
 ) -> tuple[CollectResult, Database]:
     """Collect with the user's own AWS configuration."""
     from analyzer.collect import CollectOptions
+    from analyzer.collect.accounts import check_options
+    from analyzer.collect.credentials import RoleOptions
     from analyzer.collect.session import configured_region, open_session
     from analyzer.store.opening import open_database
 
-    session = open_session(profile)
-    regions = words(region) or tuple(filter(None, [configured_region(session)]))
+    if role_name is None and external_id is not None:
+        raise InputError("--external-id is for the role to assume: add --role-name")
+    sessions = [open_session(name) for name in dict.fromkeys(profile or (None,))]
+    configured = dict.fromkeys(filter(None, map(configured_region, sessions)))
+    regions = words(region) or tuple(configured)
     if not regions:
         raise InputError("no region: name one with --region, or configure one for AWS (AWS_REGION)")
     options = CollectOptions(
         regions=regions,
-        account=account,
+        accounts=tuple(dict.fromkeys(words(account))),
+        organization=organization,
+        include=include,
+        exclude=exclude,
+        role=None
+        if role_name is None
+        else RoleOptions(template=role_name, session_name=session_name, external_id=external_id),
+        role_in_own_account=role_in_own_account,
         workers=workers,
         requests_per_second=requests_per_second,
         read_seconds=read_timeout,
         resume_seconds=resume_hours * 3600,
     )
+    check_options(options, len(sessions))
     database = open_database(shared.db_url, create=True)
-    return collect_shown(shared, database, session, options), database
+    result = collect_shown(shared, database, sessions[0], options, more_sessions=sessions[1:])
+    return result, database
 
 
 def collect_shown(
@@ -210,6 +294,7 @@ def collect_shown(
     session: Session,
     options: CollectOptions,
     clock: Callable[[], float] | None = None,
+    more_sessions: Sequence[Session] = (),
 ) -> CollectResult:
     """Collect, showing progress on stderr."""
     import time
@@ -218,12 +303,16 @@ def collect_shown(
     from analyzer.nightly import collect_snapshots
 
     with shown_progress(quiet=shared.quiet) as progress:
-        return collect_snapshots(database, session, options, progress, clock=clock or time.time)
+        return collect_snapshots(
+            database, session, options, progress, more_sessions=more_sessions, clock=clock or time.time
+        )
 
 
 def require_something_read(result: CollectResult) -> None:
     """Raise RunError when not one registry of the run could be read."""
     if any(row.snapshot is not None and row.status != "refused" for row in result.registries):
         return
-    why = "; ".join(f"{gap.account}/{gap.region}: {gap.detail or gap.reason}" for gap in result.gaps[:3])
+    why = "; ".join(
+        f"{gap.account}/{gap.region}: {gap.detail or gap.reason}".lstrip("/") for gap in result.gaps[:3]
+    )
     raise RunError(f"no registry could be read ({why}); what was stored before is kept")

@@ -80,7 +80,8 @@ def _checked(value: object, option: click.Option, context: click.Context, place:
     for entry in entries:
         # To Python true is a number, and to TOML it is none.
         if not isinstance(entry, kinds) or (isinstance(entry, bool) and bool not in kinds):
-            raise InputError(f"{place}: is {_spelt(value)}; write {advice}")
+            what = "not what it takes" if option.hide_input else _spelt(value)
+            raise InputError(f"{place}: is {what}; write {advice}")
         if isinstance(entry, str) and (not entry.strip() or "\0" in entry):
             raise InputError(f"{place}: is {_spelt(value)}; write something in it, or leave the line out")
     wanted = entries if option.multiple else value

@@ -125,7 +125,7 @@ def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ..
     with emulated_aws(first, seed) as aws:
         options = CollectOptions(
             regions=aws.regions,
-            account=aws.account,
+            accounts=(aws.account,),
             requests_per_second=_REQUESTS_PER_SECOND,
             batch_get_image_per_second=_REQUESTS_PER_SECOND,
         )

@@ -218,7 +218,11 @@ def gaps_text(gaps: Sequence[Gap], *, accepted: int = 0) -> str:
     for gap in gaps[:_GAPS]:
         place = "/".join(part for part in (gap.account, gap.region, gap.repository) if part)
         times = f" ({gap.count:,} times)" if gap.count > 1 else ""
-        lines.append(_wrapped(visible(f"  {place}: {gap.call} {gap.reason}{times}")))
+        # What is about a whole profile has no place of its own.
+        start = f"  {place}: " if place else "  "
+        # Nor does anything else in the answer tell of an account that lets nobody in.
+        why = f": {gap.detail}" if gap.detail and not gap.region else ""
+        lines.append(_wrapped(visible(f"{start}{gap.call} {gap.reason}{times}{why}")))
     if len(gaps) > _GAPS:
         lines.append(f"  and {len(gaps) - _GAPS:,} more")
     if accepted:

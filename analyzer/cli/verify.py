@@ -68,17 +68,19 @@ _POLL_SECONDS = 5.0
 )
 @click.option(
     "--account",
+    multiple=True,
     envvar="DEMURRAGE_ACCOUNT",
     show_envvar=True,
     metavar="ID",
-    help="Account that the credentials must belong to.",
+    help="Account that the credentials must belong to, one of several.",
 )
 @click.option(
     "--profile",
+    multiple=True,
     envvar="DEMURRAGE_PROFILE",
     show_envvar=True,
     metavar="NAME",
-    help="Profile of your AWS configuration.",
+    help="Profile of your AWS configuration; only one here.",
 )
 @click.option(
     "--at-once",
@@ -168,8 +170,8 @@ def _verified(
     accepted: Sequence[AcceptedGap],
     *,
     region: tuple[str, ...],
-    account: str | None,
-    profile: str | None,
+    account: tuple[str, ...],
+    profile: tuple[str, ...],
     at_once: int,
     wait: float,
     requests_per_second: float,
@@ -182,6 +184,8 @@ def _verified(
     from analyzer.model.verification import Verification
     from analyzer.store.opening import open_database
 
+    if len(profile) > 1:
+        raise InputError(f"--profile {' '.join(profile)}: verify works with one; name the one to use")
     given = _given(shared, policy)
     snapshot = _load(open_database(shared.db_url), words(region))
     frames = snapshot.frames
@@ -192,9 +196,9 @@ def _verified(
     ]
     of_row = frames.repositories["registry"].tolist()
     names = frames.repositories["repository"].tolist()
-    session = open_session(profile)
+    session = open_session(profile[0] if profile else None)
     regions = sorted({places[of_row[row]].region for row in rows})
-    identity = require_account(session, regions, account)
+    identity = require_account(session, regions, words(account))
     # A repository that was made anew under its name follows the old one, where both are still there.
     row_of = {
         PreviewRequest(places[of_row[row]], names[row], given.text): row

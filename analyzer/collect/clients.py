@@ -34,6 +34,7 @@ from analyzer.collect.places import Place
 from analyzer.collect.rates import TokenBucket
 from analyzer.collect.refusals import (
     CALL_ERRORS,
+    CREDENTIALS_FAILED,
     THROTTLING_CODES,
     UNREADABLE,
     CallError,
@@ -77,6 +78,8 @@ class Identity(NamedTuple):
     account: str
     #: ARN as sts:GetCallerIdentity gives it; "" when it is not known.
     arn: str = ""
+    #: Whose STS said so.
+    region: str = ""
 
 
 #: Calls that AWS charges for, each at its own price (AWS Cost Explorer pricing page; CloudTrail's
@@ -212,7 +215,7 @@ class ServiceClient:
         except RunError as failure:
             if self._is_own:
                 raise
-            return Refusal("CredentialsFailed", Reach.REGISTRY, one_line(failure))
+            return Refusal(CREDENTIALS_FAILED, Reach.REGISTRY, one_line(failure))
 
     def _wait(self, operation_name: str, **_: object) -> None:
         """Handler of botocore's request-created event."""
@@ -292,16 +295,22 @@ def check_regions(regions: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def fetch_identity(session: Session, regions: Iterable[str]) -> Identity:
+def fetch_identity(
+    session: Session, regions: Iterable[str], settings: CallSettings | None = None
+) -> Identity:
     """Account and partition of ``session``'s credentials, asked of the first region that answers.
+
+    The calls are counted in ``settings``.
 
     Raises RunError when the credentials cannot be used, or what answers is not AWS's STS.
     """
-    config = client_config(CallSettings(requests_per_second=1.0))
+    settings = settings or CallSettings(requests_per_second=1.0)
     failure = "no region was given"
     for region in regions:
         try:
-            answer = session.client("sts", region_name=region, config=config).get_caller_identity()
+            client = session.client("sts", region_name=region, config=client_config(settings))
+            settings.counts.watch(client, "sts")
+            answer = client.get_caller_identity()
         except CALL_ERRORS as error:
             refusal = refusal_of(error)
             if refusal is None:
@@ -323,7 +332,7 @@ def _identity(answer: Mapping[str, Any], region: str) -> Identity:
             f"sts:GetCallerIdentity in {region} answered with account {one_line(repr(account), 60)} and ARN "
             f"{one_line(repr(arn), 120)}, which are none of AWS; check AWS_ENDPOINT_URL and the profile"
         )
-    return Identity(matched[1], account, one_line(arn, 2048))
+    return Identity(matched[1], account, one_line(arn, 2048), region)
 
 
 def read_plain_json(

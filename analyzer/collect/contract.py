@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from analyzer.collect.clients import READ_SECONDS, TOTAL_ATTEMPTS
+from analyzer.collect.credentials import RoleOptions
+from analyzer.collect.places import Skipped
 from analyzer.model.records import (
     Checkpoint,
     Gap,
@@ -107,9 +109,21 @@ class Progress(Protocol):
 class CollectOptions:
     """What to collect, and how hard to press AWS for it."""
 
+    #: Names of regions, or ``all`` alone: those that each account has enabled and ECR is in.
     regions: tuple[str, ...]
-    #: The account that the credentials must belong to; None for whichever they do.
-    account: str | None = None
+    #: The accounts to assume the role in; without a role, those that the credentials must belong to
+    #: (none: whichever they do).
+    accounts: tuple[str, ...] = ()
+    #: Whether to assume the role in all active accounts of the organization.
+    organization: bool = False
+    #: Of the organization's accounts, those that are meant (all, if empty) and those that are not:
+    #: patterns, see `analyzer.collect.account_patterns`.
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    #: The role to assume in each account; None stays in that of the credentials.
+    role: RoleOptions | None = None
+    #: Whether to assume it in the account of the credentials too, where StackSets put none.
+    role_in_own_account: bool = False
     #: Threads that call AWS, for all registries together; as many registries are read at a time.
     workers: int = 32
     #: Calls per second of one describe, list or get operation to one registry. AWS publishes no
@@ -154,6 +168,8 @@ class CollectResult:
     registries: tuple[RegistrySummary, ...]
     #: What could not even be tried: accounts that let nobody in, regions that are not enabled.
     unreached: tuple[Gap, ...] = ()
+    #: Accounts that are not meant to be collected: suspended, or left out by the options.
+    skipped: tuple[Skipped, ...] = ()
     #: Calls by service and operation (``ecr:DescribeImages``), retries not included.
     calls: Mapping[str, int] = field(default_factory=dict)
     #: How many of those calls AWS charges for.

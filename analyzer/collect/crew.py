@@ -185,6 +185,7 @@ class Crew(Generic[LeaseT]):
             self._progress,
             self._clock,
             resume_since_ms=self._resume_since_ms,
+            account_name=place.account_name,
         )
         with self._lock:
             self._active.add(collector)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.collect.refusals import REPOSITORY_GONE, THROTTLING_CODES, Reach, Refusal
+from analyzer.collect.refusals import CREDENTIALS_FAILED, REPOSITORY_GONE, THROTTLING_CODES, Reach, Refusal
 from analyzer.model.answers import NONE_GIVEN, NOT_GIVEN, TRUNCATED
 from analyzer.model.records import Gap, RegistryKey
 
@@ -61,6 +61,8 @@ def gap_of(
         start = f"{place} was deleted while it was being read"
     elif refusal.reason in THROTTLING_CODES:
         start = f"{call} on {place} was throttled until the last retry"
+    elif refusal.reason == CREDENTIALS_FAILED:
+        start = f"{call} on {place} could not be asked"
     elif refusal.reach is Reach.REGISTRY:
         start = f"{key.account}/{key.region} refuses these credentials (is the region enabled?)"
     elif refusal.reason in {NOT_GIVEN, NONE_GIVEN}:
@@ -75,6 +77,18 @@ def gap_of(
         unknown = f"the list broke off after {kept}"
     detail = f"{start}; {unknown} ({refusal.detail})" if unknown else f"{start} ({refusal.detail})"
     return Gap(key.account, key.region, repository, call, refusal.reason, detail, count)
+
+
+def account_gap(account: str, call: str, refusal: Refusal, *, kept: int = 0, unknown: str = "") -> Gap:
+    """The gap that ``refusal`` of ``call``, as IAM spells it, leaves of a whole account.
+
+    ``kept`` is how many entries came before a listing broke off; ``unknown`` says what is missing.
+    """
+    start = f"missing {call}" if refusal.reason in _ACCESS_CODES else f"{call} failed"
+    broke_off = f"the list broke off after {kept}" if kept else ""
+    parts = [f"{start} on {account}", *filter(None, (broke_off, unknown))]
+    detail = f"{'; '.join(parts)} ({refusal.reason}: {refusal.detail})"
+    return Gap(account, "", "", call, refusal.reason, detail)
 
 
 def odd_gap(

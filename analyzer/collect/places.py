@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from analyzer.model.records import Gap, RegistryKey
 
@@ -42,6 +42,15 @@ class Place:
     account_name: str = ""
 
 
+class Skipped(NamedTuple):
+    """An account that is not collected, and is not meant to be."""
+
+    account: str
+    #: What the organization calls it.
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """All registries to collect, and what could not be entered."""
@@ -51,6 +60,8 @@ class Places:
     #: Why accounts or regions that were asked for are not among them; of a whole account, with
     #: region "".
     gaps: tuple[tuple[RegistryKey, Gap], ...] = ()
+    #: Accounts that are suspended, or that the options leave out; by account.
+    skipped: tuple[Skipped, ...] = ()
     #: ARN of whoever runs the collector.
     caller: str = ""
 
@@ -58,10 +69,10 @@ class Places:
 class OwnAccess:
     """The account of the session's own credentials."""
 
-    is_own = True
-
-    def __init__(self, session: Session, caller: str) -> None:
+    def __init__(self, session: Session, caller: str, *, is_own: bool = True) -> None:
+        """``is_own`` is False where the run has other credentials too, which outlive these."""
         self.caller = caller
+        self.is_own = is_own
         self._session = session
         self._lock = threading.Lock()
 

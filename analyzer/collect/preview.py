@@ -91,15 +91,15 @@ class PreviewAnswer:
     gap: Gap | None = None
 
 
-def require_account(session: Session, regions: Sequence[str], account: str | None) -> Identity:
-    """Whose credentials ``session`` has; raises InputError where they are not ``account``'s.
+def require_account(session: Session, regions: Sequence[str], accounts: Sequence[str]) -> Identity:
+    """Whose credentials ``session`` has; raises InputError where they are of none of ``accounts``, if any.
 
     Raises RunError when they cannot be used.
     """
     identity = fetch_identity(session, regions)
-    if account not in (None, identity.account):
+    if accounts and identity.account not in accounts:
         raise InputError(
-            f"the credentials belong to account {identity.account}, not to {account}; "
+            f"the credentials belong to account {identity.account}, not to {', '.join(accounts)}; "
             "choose another profile or account"
         )
     return identity

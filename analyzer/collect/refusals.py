@@ -89,6 +89,8 @@ UNSERVED_CODES = frozenset(
     }
 )
 
+#: Reason of whatever is not asked because the account's credentials failed.
+CREDENTIALS_FAILED = "CredentialsFailed"
 #: Reason of a success whose body could not be read.
 UNREADABLE = "UnreadableAnswer"
 REPOSITORY_GONE = "RepositoryNotFoundException"

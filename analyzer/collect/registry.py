@@ -158,9 +158,13 @@ class RegistryCollector(Generic[LeaseT]):
         clock: Callable[[], float],
         *,
         resume_since_ms: int,
+        account_name: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """What was read since ``resume_since_ms`` for a snapshot that was cut short is not read again."""
+        """``account_name`` is what the organization calls the account; "" leaves what is known of it.
+
+        What was read since ``resume_since_ms`` for a snapshot that was cut short is not read again.
+        """
         self.key: RegistryKey = client.key
         self.gaps: list[Gap] = []
         self.manifests_fetched = 0
@@ -179,7 +183,7 @@ class RegistryCollector(Generic[LeaseT]):
         self._results: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
         self._listed_at_ms = 0
-        self._settings: dict[str, str] = {}
+        self._settings: dict[str, str] = {"account_name": ecr.canonical(account_name)} if account_name else {}
         #: Calls that this endpoint does not know, with what it said: not asked again, and one gap each.
         #: Noted by the tasks themselves, so that no second one goes on asking.
         self._unserved: dict[str, Refusal] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ def collect(
     session: Session,
     options: CollectOptions,
     *,
+    more_sessions: Sequence[Session] = (),
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
     progress: Progress,
@@ -44,7 +45,8 @@ def collect(
 ) -> CollectResult:
     """Read the registries that ``options`` name and write a snapshot of each.
 
-    Whatever AWS refuses is a gap of the registry it is about, and the others go on. ``clock`` gives
+    Whatever AWS refuses is a gap of the registry it is about, and the others go on. ``more_sessions``
+    have credentials for what those of ``session`` do not reach: other partitions, mostly. ``clock`` gives
     seconds since 1970 UTC; ``sleep`` is what the rate limits wait with; ``after_snapshot`` is called
     from several threads.
 
@@ -64,7 +66,7 @@ def collect(
         read_seconds=options.read_seconds,
         sleep=sleep,
     )
-    found = find_places(session, options, settings)
+    found = find_places((session, *more_sessions), options, settings)
     return collect_places(
         store,
         found,
@@ -123,6 +125,7 @@ def collect_places(
         status=status,
         registries=tuple(registries),
         unreached=tuple(sorted(gap for _, gap in found.gaps)),
+        skipped=found.skipped,
         calls=dict(sorted(counts.calls.items())),
         billed_calls=counts.billed,
         retries=counts.retries,

@@ -255,7 +255,7 @@ def run(
     """Collect from the current Aws, as fast as it answers."""
     options = CollectOptions(
         regions=regions or (REGION,),
-        account=account,
+        accounts=() if account is None else (account,),
         workers=workers,
         attempts=attempts,
         requests_per_second=1e9,

@@ -17,7 +17,8 @@ ACCOUNT = "123456789012"
 def _identity(answer: dict[str, object]) -> Identity:
     class Sts:
         def client(self, *_: object, **__: object) -> Any:
-            return SimpleNamespace(get_caller_identity=lambda: answer)
+            events = SimpleNamespace(register=lambda *_: None)
+            return SimpleNamespace(get_caller_identity=lambda: answer, meta=SimpleNamespace(events=events))
 
     return fetch_identity(cast(Session, Sts()), ["eu-west-1"])
 
@@ -27,7 +28,7 @@ def _identity(answer: dict[str, object]) -> Identity:
 )
 def test_every_partition_is_believed(partition: str) -> None:
     arn = f"arn:{partition}:sts::{ACCOUNT}:assumed-role/r/s"
-    assert _identity({"Arn": arn, "Account": ACCOUNT}) == (partition, ACCOUNT, arn)
+    assert _identity({"Arn": arn, "Account": ACCOUNT}) == (partition, ACCOUNT, arn, "eu-west-1")
 
 
 @pytest.mark.parametrize(

@@ -526,10 +526,10 @@ def test_a_fault_stops_the_others_before_their_next_call(aws: Aws, world: World)
 
 @pytest.mark.usefixtures("aws")
 def test_credentials_of_another_account_are_refused() -> None:
-    assert require_account(session(), [REGION], None).account == ACCOUNT
-    assert require_account(session(), [REGION], ACCOUNT).partition == "aws"
+    assert require_account(session(), [REGION], ()).account == ACCOUNT
+    assert require_account(session(), [REGION], ("111111111111", ACCOUNT)).partition == "aws"
     with pytest.raises(InputError, match="belong to account 123456789012, not to 999999999999"):
-        require_account(session(), [REGION], "999999999999")
+        require_account(session(), [REGION], ["999999999999"])
 
 
 def test_policies_are_compared_by_what_they_say() -> None:

@@ -84,7 +84,7 @@ def test_everything_is_read_whatever_the_size_of_pages(page_size: int) -> None:
             manifest = store.manifests[artifact.digest]
             assert sum(blob.size_bytes for blob in manifest.blobs) == image.size_bytes
     assert result.calls == Counter(
-        f"ecr:{r.operation}" for r in aws.requests if r.operation != "GetCallerIdentity"
+        f"{'sts' if r.operation == 'GetCallerIdentity' else 'ecr'}:{r.operation}" for r in aws.requests
     )
     assert (result.retries, result.throttles) == (0, 0)
     assert progress.events[0] == ("started", REGION)
