@@ -6,19 +6,25 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from analyzer.cli.folders import files_of
 from analyzer.collect import CollectOptions, CollectResult, SilentProgress
+from analyzer.documents.gathering import gather
+from analyzer.documents.sorting import registries_of
+from analyzer.documents.spool import Spool
 from analyzer.errors import InputError
 from analyzer.importing import Imported, ImportOptions, import_answers
+from analyzer.model.answers import Unanswered
 from analyzer.model.records import ABSENT, ImageStatus, ReadStatus, RegistryKey, RegistryRead, RepositoryRead
 from analyzer.nightly import collect_snapshots
 from analyzer.store import tables
@@ -595,3 +601,53 @@ def test_windows_powershell_writes_utf_16(database: Database, folder: Path) -> N
     )
     imported(database, folder)
     assert [a.tags for a in repository(read_back(database), "aa").artifacts] == [("é",)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_it_does_not_matter_which_file_a_document_is_in(data: st.DataObject) -> None:
+    whole = [
+        {"repositories": [listed("aa"), listed("bb")]},
+        {"imageDetails": [image("aa", 1), image("bb", 2)], "filter": {"imageStatus": "ANY"}},
+        images_of("cc", image("cc", 3, imageTags=["x"])),
+        {"repositories": [listed("cc")]},
+        {"registryId": ACCOUNT, "repositoryName": "aa", "lifecyclePolicyText": "{}"},
+        {"name": "BLOB_MOUNTING", "value": "DISABLED"},
+        {"ResourceTagMappingList": [{"ResourceARN": listed("bb")["repositoryArn"], "Tags": []}]},
+    ]
+    order = data.draw(st.permutations(whole))
+    cuts = [data.draw(st.integers(0, 3)) for _ in order]
+    with Spool() as spool:
+        sources = [
+            _Text(f"{number}.json", "\n".join(json.dumps(document) for document in documents))
+            for number in range(4)
+            if (documents := [one for one, cut in zip(order, cuts, strict=True) if cut == number])
+        ]
+        (found,) = registries_of(gather(list(sources), spool))
+        listing = found.ask("DescribeRepositories", {})
+        assert not isinstance(listing, Unanswered)
+        assert {entry["repositoryName"] for entry in listing["repositories"]} == {"aa", "bb", "cc"}
+        assert "nextToken" not in listing
+        for name, number in (("aa", 1), ("bb", 2), ("cc", 3)):
+            answer = found.ask("DescribeImages", {"repositoryName": name})
+            assert not isinstance(answer, Unanswered)
+            assert [detail["imageDigest"] for detail in answer["imageDetails"]] == [f"sha256:{number:064x}"]
+        assert found.ask("GetLifecyclePolicy", {"repositoryName": "aa"}) == whole[4]
+        assert found.ask("GetAccountSetting", {"name": "BLOB_MOUNTING"}) == whole[5]
+        assert found.ask("ListTagsForResource", {"resourceArn": listed("aa")["repositoryArn"]}) == {
+            "tags": []
+        }
+        assert found.gaps() == []
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A source in memory."""
+
+    name: str
+    text: str
+    folder: str = ""
+    modified_at_ms: int = 0
+
+    def read(self) -> str:
+        return self.text
