@@ -55,11 +55,13 @@ def assemble_report(
     accepted_gaps: Sequence[tuple[Gap, str]],
     digests: Sequence[str],
     tags: Sequence[str],
+    in_use: Sequence[str] | npt.NDArray[np.object_],
     frontier: Sequence[PricedFrontier] = (),
 ) -> Report:
     """The report on ``frames``: ``storage`` is their analysis, ``digests`` and ``tags`` their names.
 
-    ``frontier`` are the sweeps to show beside it.
+    ``in_use`` says of every artifact how it is used (``references.use_words``), and ``frontier`` are the
+    sweeps to show beside it.
 
     Money is exact and unrounded; rows add up to their totals before rounding.
     """
@@ -87,7 +89,7 @@ def assemble_report(
         prices=price_rows(prices, frames.registries["region"]),
         gaps=tuple(gaps),
         accepted_gaps=tuple(accepted_gaps),
-        images=_images(frames, storage, digests, tags),
+        images=_images(frames, storage, digests, tags, in_use),
         frontier=tuple(frontier),
     )
 
@@ -351,7 +353,13 @@ def _dearest_first(row: RepositoryRow) -> tuple[Any, ...]:
     )
 
 
-def _images(frames: Frames, storage: Storage, digests: Sequence[str], tags: Sequence[str]) -> pd.DataFrame:
+def _images(
+    frames: Frames,
+    storage: Storage,
+    digests: Sequence[str],
+    tags: Sequence[str],
+    in_use: Sequence[str] | npt.NDArray[np.object_],
+) -> pd.DataFrame:
     artifacts, repositories = frames.artifacts, frames.repositories
     registry = repositories["registry"].to_numpy(np.int64)[artifacts.repository]
     pushed = artifacts.pushed_at_ms
@@ -374,6 +382,7 @@ def _images(frames: Frames, storage: Storage, digests: Sequence[str], tags: Sequ
             "logical_bytes": storage.artifacts["logical_bytes"],
             "unique_bytes_repository": storage.artifacts["unique_bytes_repository"],
             "unique_bytes_registry": storage.artifacts["unique_bytes_registry"],
+            "in_use": in_use,
         }
     )
     # Frames come by repository already, so a stable sort by digest inside each one is what is left.

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analyzer.acceptance import AcceptedGap, split_gaps
 from analyzer.assembly import Question, assemble_report
 from analyzer.collect import AfterSnapshot, CollectOptions, CollectResult, Progress, collect
 from analyzer.errors import InputError
-from analyzer.families import find_families
+from analyzer.families import Families, find_families
 from analyzer.lifecycle.frontier import sweep
 from analyzer.lifecycle.frontier_pricing import price_frontier
 from analyzer.model.frames import Frames, LifecycleFacts
@@ -24,14 +25,16 @@ from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
 from analyzer.model.units import ScopeChoice
 from analyzer.pricing import PriceBook
+from analyzer.references import coverage_of, find_usage, use_words
 from analyzer.standing_gaps import standing_gaps
 from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames, load_frames_with_facts
 from analyzer.store.manifests import load_size_conflicts
-from analyzer.store.names import load_digests, load_tags
+from analyzer.store.names import load_digest_ids, load_digests, load_tags
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, snapshots_of_run
+from analyzer.store.workload_frames import load_workload_frames
 from analyzer.store.writer import Store
 
 if TYPE_CHECKING:
@@ -126,6 +129,9 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         tags = load_tags(connection, frames, snapshots)
         recorded = load_gaps(connection, snapshots, run)
         conflicts = load_size_conflicts(connection)
+        workloads = load_workload_frames(connection, snapshots)
+        families = find_families(frames)
+        usage = find_usage(workloads, (), frames, facts, families, partial(load_digest_ids, connection))
     gaps = sorted((*recorded, *standing_gaps(frames, conflicts)))
     newest = max(snapshot.taken_at_ms for snapshot in snapshots)
     at_ms = newest if options.at_ms is None else options.at_ms
@@ -139,14 +145,14 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         accepted_gaps=accepted,
         digests=digests,
         tags=tags,
-        frontier=_frontier(frames, facts, at_ms, options.prices),
+        in_use=use_words(usage, coverage_of(workloads, frames.registries), frames),
+        frontier=_frontier(frames, facts, families, at_ms, options.prices),
     )
 
 
 def _frontier(
-    frames: Frames, facts: LifecycleFacts, at_ms: int, prices: PriceBook
+    frames: Frames, facts: LifecycleFacts, families: Families, at_ms: int, prices: PriceBook
 ) -> tuple[PricedFrontier, ...]:
-    families = find_families(frames)
     sweeps: tuple[By, ...] = ("images", "days")
     return tuple(
         price_frontier(sweep(frames, facts, families, now_ms=at_ms, by=by), frames, families, prices)

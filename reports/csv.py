@@ -62,6 +62,7 @@ _IMAGE_COLUMNS: Final = (
     "logical_bytes",
     "unique_bytes_repository",
     "unique_bytes_registry",
+    "in_use",
 )
 
 _IMAGE_BYTES: Final = frozenset({"logical_bytes", "unique_bytes_repository", "unique_bytes_registry"})

@@ -211,7 +211,8 @@ class Report:
     accepted_gaps: tuple[tuple[Gap, str], ...]
     #: One row per artifact: account, region, repository, digest, kind (image, index, referrer,
     #: unknown), tags (space separated), tagged, orphaned, stale, pushed_at, last_pull (ISO date,
-    #: "never"), image_status, logical_bytes, unique_bytes_repository, unique_bytes_registry.
+    #: "never"), image_status, logical_bytes, unique_bytes_repository, unique_bytes_registry, in_use
+    #: (running, configured, previous, "unknown", or "" for not known to be used).
     #: Ordered by account, region, repository, digest.
     images: pd.DataFrame
     #: What keeping fewer images, and keeping them for fewer days, would come to; empty where that

@@ -4,7 +4,7 @@ from analyzer.references.in_use import InUse, find_in_use
 from analyzer.references.parsing import ImageReference, RegistryKind, parse_reference
 from analyzer.references.protection import Protected, Protection, find_protected, parse_protect
 from analyzer.references.reading import read_references
-from analyzer.references.usage import coverage_of, find_usage, up_to
+from analyzer.references.usage import coverage_of, find_usage, up_to, use_words
 
 __all__ = [
     "ImageReference",
@@ -20,4 +20,5 @@ __all__ = [
     "parse_reference",
     "read_references",
     "up_to",
+    "use_words",
 ]

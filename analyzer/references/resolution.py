@@ -229,7 +229,9 @@ class Resolver:
 
     def _tags(self, tags: Sequence[str | None]) -> list[int]:
         """The number of each tag; -1 where there is none, or nothing has it."""
-        names = set(tags)
+        names = {tag for tag in tags if tag is not None}
+        if not names:
+            return [-1] * len(tags)
         numbers = {name: number for number, name in enumerate(self._facts.tag_names) if name in names}
         return [-1 if tag is None else numbers.get(tag, -1) for tag in tags]
 

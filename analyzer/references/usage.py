@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyzer.families import Families
@@ -77,6 +78,23 @@ def _place(account: str, region: str, reads: dict[str, ReadStatus]) -> PlaceCove
         refused=that_are(ReadStatus.REFUSED),
         never_asked=tuple(source for source in SOURCES if source not in reads),
     )
+
+
+def use_words(usage: Usage, coverage: Coverage, frames: Frames) -> npt.NDArray[np.object_]:
+    """Per artifact how it is used, in a word: the strongest kind of use, "unknown", or "".
+
+    "" is not known to be used, where at least one source was read whole in the artifact's own account
+    and region; where none was nobody looked, and it is unknown. So it is for what may be a child of an
+    index in use that could not be read.
+    """
+    words = np.full(UNUSED + 1, "", object)
+    words[: len(KINDS)] = KINDS
+    of_each: npt.NDArray[np.object_] = words[usage.kind]
+    looked = np.array([bool(place.read) for place in coverage.places], np.bool_)
+    registry = frames.repositories["registry"].to_numpy(np.int64)
+    open_to_doubt = usage.possibly | ~looked[registry[frames.artifacts.repository]]
+    of_each[open_to_doubt & ~usage.in_use] = "unknown"
+    return of_each
 
 
 def find_usage(

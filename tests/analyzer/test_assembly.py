@@ -47,6 +47,7 @@ def _report(case: Case, scope: ScopeChoice, prices: PriceBook, gaps: Iterable[Ga
         accepted_gaps=(),
         digests=[f"sha256:{number:064x}" for number in range(artifacts)],
         tags=[""] * artifacts,
+        in_use=["unknown"] * artifacts,
     )
 
 

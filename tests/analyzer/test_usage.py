@@ -15,7 +15,7 @@ from analyzer.families import find_families
 from analyzer.model.frames import NO_TIME, Int64, LifecycleFacts
 from analyzer.model.records import Kind, ReadStatus, UseKind
 from analyzer.model.usage import KINDS, UNUSED, Coverage, PlaceCoverage, SourceRead, Usage, Use, Workloads
-from analyzer.references import coverage_of, find_usage, parse_reference, up_to
+from analyzer.references import coverage_of, find_usage, parse_reference, up_to, use_words
 from analyzer.references.resolution import read_texts, take_apart
 from tests.oracle.usage import Held, Meant, Repository, Searched, Told
 from tests.strategies.frames import ArtifactSpec, ManifestSpec, RepositorySpec, build_frames
@@ -263,6 +263,19 @@ def test_nobody_and_nothing() -> None:
     assert (usage.kind.tolist(), usage.missing, usage.of(0), usage.count(0)) == ([UNUSED], (), (), 0)
     empty = Fleet([])
     assert empty.usage([told(f"{host(0)}/app:v1")]).missing[0].users == (0,)
+
+
+def test_word_for_how_an_image_is_used() -> None:
+    held_twice = (held(1, "v1"), held(2, "v2"))
+    fleet = Fleet([app(*held_twice), app(*held_twice, place=1), app(*held_twice, place=2)])
+    usage = fleet.usage([told(f"{host(1)}/app:v1"), told(f"{host(0)}/app:v2", PREVIOUS)])
+    reads = [SourceRead(0, "ecs", ReadStatus.COMPLETE), SourceRead(1, "ecs", ReadStatus.PARTIAL)]
+    coverage = coverage_of(workloads_of([], reads), fleet.frames.registries)
+    # In the second place one source was read in part only, in the third none was asked.
+    words = use_words(usage, coverage, fleet.frames)
+    assert words.tolist() == ["", "previous", "running", "unknown", "unknown", "unknown"]
+    possibly = replace(usage, possibly=~usage.in_use)
+    assert use_words(possibly, coverage, fleet.frames).tolist()[:2] == ["unknown", "previous"]
 
 
 def test_list_of_the_user_and_workloads_count_together() -> None:

@@ -98,7 +98,7 @@ def test_the_tables_and_their_headers_are_stable() -> None:
     )
     assert headers["images.csv"] == (
         "account,region,repository,digest,kind,tags,tagged,orphaned,stale,pushed_at,last_pull,image_status,"
-        "logical_bytes,unique_bytes_repository,unique_bytes_registry"
+        "logical_bytes,unique_bytes_repository,unique_bytes_registry,in_use"
     )
     assert headers["gaps.csv"] == (
         "account,region,repository,call,reason,detail,count,accepted,accepted_because"

@@ -157,7 +157,9 @@ def test_images_are_given_with_the_reason_of_their_fate() -> None:
 
 @pytest.mark.parametrize("rows", ["repository", "image"])
 def test_no_cell_of_hostile_text_runs_as_a_formula(rows: Any) -> None:
-    simulation = build_simulation(14, hostile=True, in_use=True, unknowns=True, policies=(KEEP, ARCHIVE))
+    simulation = build_simulation(
+        14, hostile=True, in_use=True, users=True, unknowns=True, policies=(KEEP, ARCHIVE)
+    )
     found = read(simulation, rows)
     texts = {cell for row in found for name, cell in row.items() if not name.endswith("_month")}
     assert not [text for text in texts if text.lstrip().startswith(("=", "+", "@", "＝"))]

@@ -19,13 +19,15 @@ from analyzer.model.records import Gap, ImageStatus
 from analyzer.model.results import UNLISTED_IMAGES, ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Simulation
 from analyzer.model.units import Money, from_ms, iso, to_ms
+from analyzer.model.usage import KINDS
 from analyzer.model.verdicts import Outcome, Reason
 from analyzer.pricing import bundled_prices
 from analyzer.simulation import Proposal, WhatIf, simulate
+from reports.usage import coverage_object, use_object
 from reports.what_if_json import render_what_if, what_if_chunks
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
 from tests.support.report_fixture import HOSTILE
-from tests.support.simulation_fixture import ARCHIVE, KEEP, NOTHING, build_simulation
+from tests.support.simulation_fixture import ARCHIVE, COVERAGE, KEEP, NOTHING, build_simulation
 
 _BOTH = ("repository", "registry")
 
@@ -180,6 +182,25 @@ def test_followers_blocked_and_needed_images_are_named_apart() -> None:
             assert one["appliedRulePriority"] == (int(verdicts.rule[position]) or None)
     for name in (*lists, "warnings"):
         assert any(one[name] for one in found), name
+
+
+def test_images_in_use_have_all_their_users() -> None:
+    simulation = build_simulation(6, images=40, in_use=True, users=True)
+    usage = simulation.usage
+    assert usage is not None
+    found = answer(simulation)
+    for row, shown in zip(simulation.candidates[0].repositories, found["repositories"], strict=True):
+        for position, one in zip(row.in_use.tolist(), shown["inUse"], strict=True):
+            assert one["inUseAs"] == KINDS[usage.kind[position]]
+            assert one["workloads"] == [use_object(use) for use in usage.of(position)]
+    counts, totals = found["totals"]["counts"], simulation.candidates[0].totals
+    assert counts["inUseRunning"] == totals.in_use_running > 0
+    assert counts["inUse"] == totals.in_use > totals.in_use_running + totals.in_use_previous
+    assert found["coverage"] == coverage_object(COVERAGE, never_asked="neverAsked")
+    assert [one["reference"] for one in found["missingUses"]] == found["missingInUse"]
+    unasked = answer(build_simulation(2))
+    assert (unasked["coverage"], unasked["missingUses"]) == (None, [])
+    assert unasked["totals"]["counts"]["inUseRunning"] is None
 
 
 def test_warnings_name_their_images() -> None:
@@ -377,7 +398,9 @@ def test_what_rules_bring_and_whether_archiving_pays_are_told() -> None:
 
 
 def test_hostile_text_comes_back_as_it_was_and_is_escaped() -> None:
-    simulation = build_simulation(14, hostile=True, in_use=True, policies=(KEEP, ARCHIVE, NOTHING))
+    simulation = build_simulation(
+        14, hostile=True, in_use=True, users=True, policies=(KEEP, ARCHIVE, NOTHING)
+    )
     text = render_what_if(simulation)
     text.encode("utf-8")
     for unseen in ("\u202e", "\u2066", "\u200b", "\x1b", "\x00", "\ud800", "\x7f"):

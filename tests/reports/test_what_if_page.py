@@ -13,9 +13,10 @@ import pytest
 from analyzer.model.simulation import Simulation
 from reports.cells import MOST_ROWS, Table
 from reports.html import render_html
+from reports.usage import SAFE, coverage_sentences, kinds_text
 from reports.what_if_page import what_if_section
 from tests.support.report_fixture import HOSTILE, build_report
-from tests.support.simulation_fixture import ARCHIVE, KEEP, NOTHING, build_simulation
+from tests.support.simulation_fixture import ARCHIVE, COVERAGE, KEEP, NOTHING, build_simulation
 
 
 class _Section(HTMLParser):
@@ -112,6 +113,21 @@ def test_nothing_is_said_of_images_in_use_where_nobody_said_which_are() -> None:
         assert sum(width for _, width in table.groups) == len(table.columns)
 
 
+def test_who_uses_images_is_said_with_what_it_covers() -> None:
+    simulation = build_simulation(6, in_use=True, users=True, policies=(KEEP, NOTHING))
+    section = what_if_section(simulation)
+    assert section.coverage == tuple(coverage_sentences(COVERAGE))
+    taken, safe = section.candidates
+    assert (taken.claim, safe.claim) == ("", SAFE)
+    alarm = taken.alarms[0]
+    assert alarm.heading.endswith(f"would be taken: {kinds_text(simulation.candidates[0].totals)}")
+    assert all(" in ecs prod/service-" in image or "on the list given" in image for image in alarm.images)
+    assert section.missing_in_use[0].startswith("prod/service-0: configured in ecs")
+    page = _Section(simulation).text
+    assert section.coverage[0] in page
+    assert SAFE in page
+
+
 def test_the_order_of_the_rows_is_said_as_it_is() -> None:
     apart = what_if_section(build_simulation(4, mounting=True)).candidates[0].repositories
     together = what_if_section(build_simulation(4)).candidates[0].repositories
@@ -191,7 +207,7 @@ def test_long_lists_are_cut_and_counted() -> None:
 
 
 def test_hostile_text_is_dead_and_visible() -> None:
-    arguments: dict[str, Any] = {"hostile": True, "in_use": True, "unknowns": True, "by_rule": True}
+    arguments: dict[str, Any] = dict.fromkeys(("hostile", "in_use", "users", "unknowns", "by_rule"), True)
     simulation = build_simulation(14, policies=(KEEP, ARCHIVE), **arguments)
     candidate = replace(simulation.candidates[0], warnings=HOSTILE)
     section = _Section(

@@ -15,12 +15,13 @@ from analyzer.model.results import UNKNOWN_SIZE, ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Replica, Simulation, SimulationWarning
 from analyzer.model.units import GB
 from reports.figures import size
+from reports.usage import coverage_sentences, kinds_text, user_text
 from reports.what_if_figures import change_of
 from reports.what_if_table import what_if_text
 from reports.what_if_words import change_text, place_of
 from tests.reports.test_what_if_json import simulated
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
-from tests.support.simulation_fixture import ARCHIVE, KEEP, NOTHING, build_simulation
+from tests.support.simulation_fixture import ARCHIVE, COVERAGE, KEEP, NOTHING, build_simulation
 
 _TOTALS = """\
 6 repositories under keep.json at 2026-11-23T02:00:00Z, from snapshots of 2026-11-23T02:00:00Z
@@ -120,6 +121,26 @@ def test_images_in_use_and_protected_stand_above_everything() -> None:
         for digest in simulation.digests(np.union1d(row.in_use, row.protected)):
             assert place_of(row) + f"@{digest}" in words
     assert "deleted by rule" in text
+
+
+def test_images_in_use_are_named_with_some_of_those_who_use_them() -> None:
+    simulation = build_simulation(9, in_use=True, users=True, images=40)
+    totals, usage = simulation.candidates[0].totals, simulation.usage
+    assert usage is not None
+    text = " ".join(what_if_text(simulation).split())
+    assert f"would be taken: {kinds_text(totals)} " in text
+    listed = totals.in_use - totals.in_use_running - totals.in_use_configured - totals.in_use_previous
+    assert f"{totals.in_use_running} running" in kinds_text(totals)
+    assert f"{listed} on the list given" in kinds_text(totals)
+    positions = [p for row in simulation.candidates[0].repositories for p in row.in_use.tolist()][:20]
+    assert len(positions) > 2
+    for position in positions:
+        first, *others = usage.of(position)
+        assert user_text(first) in text
+        assert (f"; and {len(others) - 1:,} more" in text) or len(others) < 2
+    assert "prod/service-0: configured in ecs prod/service-0 (111111111111/eu-west-1)" in text
+    for sentence in coverage_sentences(COVERAGE):
+        assert sentence in text
 
 
 def test_many_images_in_use_are_counted_and_the_first_are_named() -> None:
@@ -372,6 +393,7 @@ def test_nothing_unknown_is_shown_as_zero() -> None:
     "arguments",
     [
         {"repositories": 30, "hostile": True, "in_use": True, "unknowns": True, "mounting": True},
+        {"repositories": 9, "hostile": True, "in_use": True, "users": True},
         {"repositories": 3, "policies": (KEEP, ARCHIVE, NOTHING), "hostile": True, "in_use": True},
         {
             "repositories": 14,

@@ -274,6 +274,7 @@ def _repository(
             "logical_bytes": bytes_,
             "unique_bytes_repository": bytes_ // 3,
             "unique_bytes_registry": bytes_ // 4,
+            "in_use": np.where(never, "", "running"),
         }
     )
     return row, images
@@ -460,6 +461,7 @@ def _gaps(rows: list[RepositoryRow]) -> tuple[Gap, ...]:
 
 def _no_images() -> pd.DataFrame:
     texts = ["account", "region", "repository", "digest", "kind", "tags", "last_pull", "image_status"]
+    texts += ["in_use"]
     return pd.DataFrame(
         {
             **{name: pd.Series([], dtype="str") for name in texts},

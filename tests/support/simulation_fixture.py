@@ -14,10 +14,12 @@ from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts
 from analyzer.model.records import Gap, ImageStatus, Kind
 from analyzer.model.simulation import Simulation
 from analyzer.model.units import GB, ScopeChoice
+from analyzer.model.usage import KINDS, Coverage, PlaceCoverage, Usage
 from analyzer.pricing import bundled_prices
 from analyzer.simulation import Proposal, WhatIf, simulate
 from tests.strategies.frames import ArtifactSpec, ManifestSpec, RepositorySpec, build_frames
 from tests.support.report_fixture import AT, HOSTILE
+from tests.support.usage import usage_of, use
 
 DAY_MS = 86_400_000
 AT_MS = round(AT.timestamp() * 1000)
@@ -58,6 +60,7 @@ def build_simulation(
     unknowns: bool = False,
     hostile: bool = False,
     in_use: bool = False,
+    users: bool = False,
     live: bool = False,
     by_rule: bool = False,
     offline: bool = False,
@@ -70,9 +73,9 @@ def build_simulation(
     layers, None unknown. ``unpriced`` moves the second registry to a region without prices;
     ``unknowns`` makes some manifests unreadable, all those of the last repository among them, takes
     push times away and adds gaps; ``hostile`` gives repositories, tags and digests the names in
-    ``HOSTILE``; ``in_use`` names images as in use and as protected; ``live`` compares with a policy in
-    force, which one repository's is not known of; ``offline`` leaves account, region and times of
-    snapshots out.
+    ``HOSTILE``; ``in_use`` names images as in use and as protected, ``users`` says by what and what
+    that covers; ``live`` compares with a policy in force, which one repository's is not known of;
+    ``offline`` leaves account, region and times of snapshots out.
     """
     rng = np.random.default_rng([seed, repositories])
     frames, facts, digests = _registry(repositories, images, rng, unknowns=unknowns, hostile=hostile)
@@ -87,6 +90,7 @@ def build_simulation(
         return [digests[position] for position in positions.tolist()]
 
     used, protected = some(0.03), some(0.01)
+    known = _usage(used, hostile=hostile) if used is not None and users else None
     return simulate(
         WhatIf(
             proposals=[
@@ -100,7 +104,11 @@ def build_simulation(
             not_in_force={0: "its policy could not be read"} if live and repositories > 1 else None,
             in_use=used,
             protected=protected,
-            missing_in_use=tuple(f"{HOSTILE[n] if hostile else 'gone'}:v{n}" for n in range(3 * in_use)),
+            missing_in_use=tuple(one.reference for one in known.missing)
+            if known is not None
+            else tuple(f"{HOSTILE[n] if hostile else 'gone'}:v{n}" for n in range(3 * in_use)),
+            usage=known,
+            coverage=None if known is None else COVERAGE,
             by_rule=by_rule,
         ),
         frames,
@@ -114,6 +122,29 @@ def build_simulation(
 
 
 _GAP = Gap("111111111111", "eu-west-1", "team/x", "ecr:DescribeImages", "AccessDeniedException", "missing", 2)
+
+
+COVERAGE = Coverage(
+    (
+        PlaceCoverage("111111111111", "eu-west-1", ("ecs", "lambda"), refused=("eks",)),
+        PlaceCoverage("111111111111", "us-east-1", ("ecs",), partial=("lambda",), never_asked=("eks",)),
+    )
+)
+
+
+def _usage(used: Bools, *, hostile: bool) -> Usage:
+    """Each image in use has up to a dozen users, of all kinds."""
+
+    def name(number: int) -> str:
+        return HOSTILE[number % len(HOSTILE)] if hostile else f"prod/service-{number}"
+
+    users = []
+    for position, is_used in enumerate(used.tolist()):
+        kind = KINDS[position % 4]
+        source = "list" if kind == "listed" else "ecs"
+        of_one = [use(name(position + n), kind, source, name(n)) for n in range(1 + position * 5 % 12)]
+        users.append(of_one if is_used else [])
+    return usage_of(users, [(name(n), [use(name(n), "configured")]) for n in range(3)])
 
 
 def _names(policies: int, *, hostile: bool) -> list[str]:

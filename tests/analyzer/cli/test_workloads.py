@@ -285,3 +285,10 @@ def test_page_says_what_would_break_and_what_is_covered(ask: Cli, folder: Path) 
     assert f"running in lambda resize:7 ({ACCOUNT}/us-east-1)" in page
     assert "What is known of images in use" in page
     assert "Nothing that is known to be in use would be taken." in page
+    rows = csv.DictReader(io.StringIO((folder / "out" / "images.csv").read_text("utf-8")))
+    assert {row["digest"]: row["in_use"] for row in rows} == {
+        OLDEST.digest: "running",
+        OLDER.digest: "configured",
+        OLD.digest: "running",
+        NEW.digest: "",
+    }
