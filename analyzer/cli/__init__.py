@@ -21,11 +21,13 @@ from analyzer.cli.collect import collect_command, run_command
 from analyzer.cli.common import HELP, global_options, has_begun, wants_traceback
 from analyzer.cli.db import db_group
 from analyzer.cli.demo import demo_command
+from analyzer.cli.doctor import doctor_command
 from analyzer.cli.explain import explain_command
 from analyzer.cli.frontier import frontier_command
 from analyzer.cli.importing import import_command
 from analyzer.cli.lint import lint_command
 from analyzer.cli.report import report_command
+from analyzer.cli.role import role_command
 from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
 from analyzer.cli.verify import verify_command
 from analyzer.cli.what_if import what_if_command
@@ -58,6 +60,8 @@ for _command in (
     lint_command,
     frontier_command,
     verify_command,
+    doctor_command,
+    role_command,
     demo_command,
     db_group,
 ):

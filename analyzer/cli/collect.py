@@ -235,10 +235,36 @@ def run_command(
     )
 
 
-def collect_from_aws(
-    shared: Common,
+def collect_from_aws(shared: Common, **options: Any) -> tuple[CollectResult, Database]:
+    """Collect with the user's own AWS configuration."""
+    from analyzer.store.opening import open_database
+
+    sessions, regions = aws_sessions(options.pop("profile"), options.pop("region"))
+    chosen = aws_choice(regions, len(sessions), **options)
+    database = open_database(shared.db_url, create=True)
+    result = collect_shown(shared, database, sessions[0], chosen, more_sessions=sessions[1:])
+    return result, database
+
+
+def aws_sessions(profile: tuple[str, ...], region: tuple[str, ...]) -> tuple[list[Session], tuple[str, ...]]:
+    """A session for each profile, and the regions: those that are named, or that AWS is configured for.
+
+    Raises InputError where there is no such profile, or no region.
+    """
+    from analyzer.collect.session import configured_region, open_session
+
+    sessions = [open_session(name) for name in dict.fromkeys(profile or (None,))]
+    configured = dict.fromkeys(filter(None, map(configured_region, sessions)))
+    regions = words(region) or tuple(configured)
+    if not regions:
+        raise InputError("no region: name one with --region, or configure one for AWS (AWS_REGION)")
+    return sessions, regions
+
+
+def aws_choice(
+    regions: tuple[str, ...],
+    sessions: int,
     *,
-    region: tuple[str, ...],
     account: tuple[str, ...],
     organization: bool,
     include: tuple[str, ...],
@@ -247,27 +273,19 @@ def collect_from_aws(
     role_in_own_account: bool,
     external_id: str | None,
     session_name: str,
-    profile: tuple[str, ...],
     workers: int,
     requests_per_second: float,
     read_timeout: float,
     resume_hours: float,
-) -> tuple[CollectResult, Database]:
-    """Collect with the user's own AWS configuration."""
+) -> CollectOptions:
+    """What `collect_options` say is to be collected; raises InputError where they make no sense together."""
     from analyzer.collect import CollectOptions
     from analyzer.collect.accounts import check_options
     from analyzer.collect.credentials import RoleOptions
-    from analyzer.collect.session import configured_region, open_session
-    from analyzer.store.opening import open_database
 
     if role_name is None and external_id is not None:
         raise InputError("--external-id is for the role to assume: add --role-name")
-    sessions = [open_session(name) for name in dict.fromkeys(profile or (None,))]
-    configured = dict.fromkeys(filter(None, map(configured_region, sessions)))
-    regions = words(region) or tuple(configured)
-    if not regions:
-        raise InputError("no region: name one with --region, or configure one for AWS (AWS_REGION)")
-    options = CollectOptions(
+    chosen = CollectOptions(
         regions=regions,
         accounts=tuple(dict.fromkeys(words(account))),
         organization=organization,
@@ -282,10 +300,8 @@ def collect_from_aws(
         read_seconds=read_timeout,
         resume_seconds=resume_hours * 3600,
     )
-    check_options(options, len(sessions))
-    database = open_database(shared.db_url, create=True)
-    result = collect_shown(shared, database, sessions[0], options, more_sessions=sessions[1:])
-    return result, database
+    check_options(chosen, sessions)
+    return chosen
 
 
 def collect_shown(

@@ -46,19 +46,30 @@ class Common:
 
     @property
     def db_url(self) -> str:
-        """The database's URL: what was given, or SQLite in the user's data folder."""
+        """The database's URL: what was given, or SQLite in the user's data folder, which is made."""
+        folder = self.data_folder
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"cannot make {folder}: {error.strerror}; name a database with --db URL"
+                ) from error
+        return self.db_location
+
+    @property
+    def data_folder(self) -> Path | None:
+        """The user's data folder, where the database is in it."""
         if self.db:
-            return self.db
+            return None
         from platformdirs import user_data_path
 
-        folder = user_data_path("demurrage", appauthor=False)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"cannot make {folder}: {error.strerror}; name a database with --db URL"
-            ) from error
-        return f"sqlite:///{folder / 'demurrage.sqlite'}"
+        return user_data_path("demurrage", appauthor=False)
+
+    @property
+    def db_location(self) -> str:
+        """As ``db_url``, without making anything."""
+        return self.db or f"sqlite:///{self.data_folder}/demurrage.sqlite"
 
     def write(self, text: str) -> None:
         """Give the answer to whom it is for: stdout, or a file that appears when it is complete.

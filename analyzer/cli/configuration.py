@@ -24,7 +24,7 @@ def read_configuration(path: Path, context: click.Context) -> dict[str, Any]:
         values = tomllib.loads(read_text(path, "--config"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{origin} is not valid TOML: {error}; mend the file") from error
-    options = _options(context)
+    options = all_options(context)
     nightly = {name: option for name, option in options.items() if is_nightly(option)}
     found: dict[str, Any] = {}
     for key, value in values.items():
@@ -56,7 +56,7 @@ def is_nightly(option: click.Option) -> bool:
     return option.envvar is not None and option.name != "config"
 
 
-def _options(context: click.Context) -> dict[str, click.Option]:
+def all_options(context: click.Context) -> dict[str, click.Option]:
     """Every option of the program by parameter name; nightly ones, and the command's own, come first."""
     options: dict[str, click.Option] = {}
     everywhere = [option for command in _commands(context.find_root().command) for option in command]

@@ -318,12 +318,15 @@ def fetch_identity(
             # A region that is not enabled, or does not exist, says nothing about the others.
             failure = f"{region}: {refusal.reason} ({refusal.detail})"
             continue
-        return _identity(answer, region)
+        return identity_of(answer, region)
     raise RunError(f"cannot find out whose credentials these are; sts:GetCallerIdentity failed in {failure}")
 
 
-def _identity(answer: Mapping[str, Any], region: str) -> Identity:
-    """Who GetCallerIdentity says we are; its words become the names of registries."""
+def identity_of(answer: Mapping[str, Any], region: str) -> Identity:
+    """Who GetCallerIdentity says we are; its words become the names of registries.
+
+    Raises RunError where they are none that AWS would use.
+    """
     arn, account = answer.get("Arn"), answer.get("Account")
     # arn:PARTITION:sts::ACCOUNT:assumed-role/…
     matched = re.match(rf"arn:({_PARTITION}):", arn) if isinstance(arn, str) else None

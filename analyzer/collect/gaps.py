@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.collect.refusals import CREDENTIALS_FAILED, REPOSITORY_GONE, THROTTLING_CODES, Reach, Refusal
+from analyzer.collect.refusals import (
+    ACCESS_CODES,
+    CREDENTIALS_FAILED,
+    REPOSITORY_GONE,
+    THROTTLING_CODES,
+    Reach,
+    Refusal,
+)
 from analyzer.model.answers import NONE_GIVEN, NOT_GIVEN, TRUNCATED
 from analyzer.model.records import Gap, RegistryKey
-
-_ACCESS_CODES = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"})
 
 #: What stays unknown when a call is refused.
 _UNKNOWN_WITHOUT = {
@@ -55,7 +60,7 @@ def gap_of(
     place = f"{key.account}/{key.region}"
     if repository:
         place += f" {repository}"
-    if refusal.reason in _ACCESS_CODES:
+    if refusal.reason in ACCESS_CODES:
         start = f"missing {call} on {place}"
     elif refusal.reason == REPOSITORY_GONE:
         start = f"{place} was deleted while it was being read"
@@ -84,7 +89,7 @@ def account_gap(account: str, call: str, refusal: Refusal, *, kept: int = 0, unk
 
     ``kept`` is how many entries came before a listing broke off; ``unknown`` says what is missing.
     """
-    start = f"missing {call}" if refusal.reason in _ACCESS_CODES else f"{call} failed"
+    start = f"missing {call}" if refusal.reason in ACCESS_CODES else f"{call} failed"
     broke_off = f"the list broke off after {kept}" if kept else ""
     parts = [f"{start} on {account}", *filter(None, (broke_off, unknown))]
     detail = f"{'; '.join(parts)} ({refusal.reason}: {refusal.detail})"

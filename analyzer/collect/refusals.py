@@ -89,6 +89,9 @@ UNSERVED_CODES = frozenset(
     }
 )
 
+#: Somebody has to grant something.
+ACCESS_CODES = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"})
+
 #: Reason of whatever is not asked because the account's credentials failed.
 CREDENTIALS_FAILED = "CredentialsFailed"
 #: Reason of a success whose body could not be read.
@@ -98,13 +101,7 @@ REPOSITORY_GONE = "RepositoryNotFoundException"
 _REACH_OF_CODE = {
     **dict.fromkeys(THROTTLING_CODES, Reach.TRANSIENT),
     **dict.fromkeys(
-        (
-            "AccessDenied",
-            "AccessDeniedException",
-            "NotAuthorized",
-            "UnauthorizedOperation",
-            REPOSITORY_GONE,
-        ),
+        (*ACCESS_CODES, REPOSITORY_GONE),
         Reach.REPOSITORY,
     ),
     **dict.fromkeys(

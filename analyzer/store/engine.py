@@ -51,7 +51,8 @@ _USE = "use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 _WRITE = "demurrage_write"
 #: Number of the lock that keeps two upgrades of one PostgreSQL database apart.
 _UPGRADE_LOCK = 0x64656D75
-_MOUNTS = Path("/proc/self/mountinfo")
+#: Where Linux lists the mounted file systems.
+MOUNTS = Path("/proc/self/mountinfo")
 #: Connections of one process. Nobody holds one while waiting for another, so that who waits gets
 #: one in the end; PostgreSQL admits a hundred from all hosts together unless told otherwise, and
 #: each of SQLite's takes two file handles.
@@ -72,7 +73,7 @@ class Database:
         url: str,
         *,
         busy_seconds: float = 30.0,
-        mounts: Path = _MOUNTS,
+        mounts: Path = MOUNTS,
         arrow_from_bytes: int = WORTH_BYTES,
     ) -> None:
         """Prepare ``url`` (an SQLAlchemy URL); raises InputError when it cannot be used.
@@ -99,6 +100,11 @@ class Database:
     def label(self) -> str:
         """The URL without its password and its options (which may hold one), for messages."""
         return _label(self.engine.url)
+
+    @property
+    def file(self) -> Path:
+        """The file of an SQLite database."""
+        return self._file
 
     @property
     def is_missing(self) -> bool:

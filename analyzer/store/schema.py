@@ -96,18 +96,23 @@ def require_current_schema(database: Database) -> None:
     if status.is_current:
         database.adopt()
         return
+    raise schema_error(database, status)
+
+
+def schema_error(database: Database, status: SchemaStatus) -> SchemaError:
+    """Why the program cannot work with ``database``, whose ``status`` is not the current one."""
     if status.empty:
-        raise SchemaError(f"the database {database.label} is empty; run: demurrage collect")
+        return SchemaError(f"the database {database.label} is empty; run: demurrage collect")
     if status.current is None:
-        raise SchemaError(
+        return SchemaError(
             f"{database.label} holds tables but not those of demurrage; point --db to a database of its own"
         )
     if not status.known:
-        raise SchemaError(
+        return SchemaError(
             f"the schema of {database.label} ({status.current}) is newer than this demurrage knows "
             f"({status.expected}); upgrade demurrage"
         )
-    raise SchemaError(
+    return SchemaError(
         f"the schema of {database.label} is {status.current}, this demurrage needs {status.expected}; "
         "run: demurrage db upgrade"
     )

@@ -23,6 +23,8 @@ NEEDED = (
     "analyzer/_migrations/env.py",
     "analyzer/prices.toml",
     "analyzer/py.typed",
+    "analyzer/roles/member-role.cfn.yaml",
+    "analyzer/roles/member-role.tf",
     "reports/py.typed",
 )
 
@@ -123,6 +125,7 @@ def _try(wheel: Path, place: Path) -> None:
     if version not in shown:
         raise SystemExit(f"package-check: demurrage --version says {shown!r}, pyproject.toml {version}")
     _run([command, "--help"], cwd=empty)
+    _run([command, "role", "cloudformation"], cwd=empty)
     _run([command, "db", "upgrade", "--db", f"sqlite:///{place / 'new.db'}"], cwd=empty)
     _run([command, "db", "status", "--db", f"sqlite:///{place / 'new.db'}"], cwd=empty)
     print(_run([python, "-c", LOOK_UP, *_templates()], cwd=empty).strip())

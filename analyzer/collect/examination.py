@@ -1,0 +1,296 @@
+"""What `doctor` asks of AWS: whose credentials these are, which registries they reach, what they may do.
+
+Asks little and changes nothing: see `analyzer.collect.probes` for what is asked of each registry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from analyzer.collect.account_patterns import need_units, parse_patterns
+from analyzer.collect.accounts import check_options, find_places
+from analyzer.collect.clients import (
+    AwsRegistryClient,
+    CallSettings,
+    ServiceClient,
+    check_regions,
+    client_config,
+    identity_of,
+)
+from analyzer.collect.contract import CollectOptions
+from analyzer.collect.permissions import (
+    ORGANIZATION,
+    REGIONS,
+    REGISTRY,
+    UNITS,
+    VERIFY,
+    Permission,
+    permissions_of,
+)
+from analyzer.collect.places import Place, Places
+from analyzer.collect.probes import (
+    AccountProbe,
+    PlaceProbe,
+    probe_organization,
+    probe_place,
+    probe_regions,
+)
+from analyzer.collect.refusals import RefusedError, one_line
+from analyzer.collect.regions import ALL_REGIONS, HOME_REGIONS
+from analyzer.errors import DemurrageError, RunError
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+#: Somebody waits for the answer: a place that does not answer is found out in seconds.
+_ATTEMPTS = 2
+_READ_SECONDS = 20.0
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionFacts:
+    """What is known of one set of credentials and of its way to AWS before any account is entered."""
+
+    #: Profile of the AWS configuration.
+    profile: str
+    #: Where the credentials come from, in botocore's words (``env``, ``iam-role``, ``sso``…).
+    method: str = ""
+    is_temporary: bool = False
+    #: Whether botocore gets new ones by itself before these end.
+    is_renewed: bool = False
+    #: When the ones at hand end, where that is known.
+    expires_at: datetime | None = None
+    #: Service to the URL that takes the place of AWS's own.
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    #: ARN of whose they are, and the region whose STS said so; "" where none did.
+    caller: str = ""
+    region: str = ""
+    #: Why they are of no use; "" where they are.
+    unusable: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class AwsFacts:
+    """All that AWS could be asked."""
+
+    sessions: list[SessionFacts] = field(default_factory=list)
+    #: How far this machine's clock is ahead of AWS's; None where AWS did not say.
+    ahead_seconds: float | None = None
+    #: Why no registry could be found, if none could.
+    unusable: DemurrageError | None = None
+    places: Places | None = None
+    #: By account and region.
+    probes: list[PlaceProbe] = field(default_factory=list)
+    #: By account.
+    accounts: list[AccountProbe] = field(default_factory=list)
+
+
+def examine(
+    sessions: Sequence[Session],
+    options: CollectOptions,
+    *,
+    for_verify: bool = False,
+    clock: Callable[[], float] = time.time,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> AwsFacts:
+    """Look at everything that ``options`` name.
+
+    ``for_verify`` is whether the permissions of `verify` are wanted too; ``clock`` gives seconds since
+    1970 UTC; ``progress`` is told, in the caller's thread, how many registries of how many are done.
+    Raises InputError where the options make no sense; all else that is wrong is part of the answer.
+    """
+    check_options(options, len(sessions))
+    settings = CallSettings(
+        requests_per_second=options.requests_per_second,
+        connections=max(10, options.workers),
+        attempts=min(options.attempts, _ATTEMPTS),
+        read_seconds=min(options.read_seconds, _READ_SECONDS),
+    )
+    facts = AwsFacts()
+    try:
+        for session in sessions:
+            facts.sessions.append(_greet(facts, session, options, settings, clock))
+        for session, known in zip(sessions, facts.sessions, strict=True):
+            if options.organization and known.caller:
+                facts.accounts.append(_probe_organization(session, known, options, settings))
+        if all(known.unusable for known in facts.sessions):
+            return facts
+        facts.places = find_places(sessions, options, settings)
+        parts = (REGISTRY, VERIFY) if for_verify else (REGISTRY,)
+        _probe_all(facts, facts.places, settings, options, parts, progress)
+    except DemurrageError as error:
+        facts.unusable = error
+    finally:
+        settings.stop.set()
+    return facts
+
+
+def _probe_all(
+    facts: AwsFacts,
+    places: Places,
+    settings: CallSettings,
+    options: CollectOptions,
+    parts: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> None:
+    wanted = permissions_of(parts)
+    total = len(places.places)
+    progress(0, total)
+    pool = ThreadPoolExecutor(max(1, min(options.workers, total)), thread_name_prefix="doctor")
+    try:
+        if ALL_REGIONS in options.regions:
+            of_account = {place.key.account: place for place in reversed(places.places)}
+            accounts = [pool.submit(_probe_regions, place, settings) for place in of_account.values()]
+        else:
+            accounts = []
+        registries = [pool.submit(_probe, place, settings, wanted) for place in places.places]
+        for done, registry in enumerate(as_completed(registries), 1):
+            facts.probes.append(registry.result())
+            progress(done, total)
+        facts.accounts += [account.result() for account in accounts]
+    finally:
+        # An interrupt or a fault ends it: no thread is to begin another call.
+        settings.stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        facts.probes.sort(key=lambda probe: (probe.key.account, probe.key.region))
+        facts.accounts.sort(key=lambda probe: probe.account)
+
+
+def _probe(place: Place, settings: CallSettings, wanted: Sequence[Permission]) -> PlaceProbe:
+    return probe_place(AwsRegistryClient(place, settings), wanted)
+
+
+def _probe_regions(place: Place, settings: CallSettings) -> AccountProbe:
+    client = AwsRegistryClient(place, settings)
+    probed = probe_regions(client.service, permissions_of((REGIONS,)))
+    return AccountProbe(place.key.partition, place.key.account, client.caller, probed)
+
+
+def _probe_organization(
+    session: Session, known: SessionFacts, options: CollectOptions, settings: CallSettings
+) -> AccountProbe:
+    """What the session may ask of its organization; the units only where they matter."""
+    chosen = (
+        parse_patterns(options.include, "--include"),
+        parse_patterns(options.exclude, "--exclude"),
+    )
+    parts = (ORGANIZATION, UNITS) if need_units(*chosen) else (ORGANIZATION,)
+    client = _service(session, "organizations", known.region, settings)
+    _, partition, _, _, account, _ = known.caller.split(":", 5)
+    return AccountProbe(partition, account, known.caller, probe_organization(client, permissions_of(parts)))
+
+
+def _greet(
+    facts: AwsFacts,
+    session: Session,
+    options: CollectOptions,
+    settings: CallSettings,
+    clock: Callable[[], float],
+) -> SessionFacts:
+    """What the session says of itself, and what STS says of it."""
+    known = SessionFacts(profile=one_line(session.profile_name, 60))
+    regions = tuple(dict.fromkeys(filter(None, (session.region_name, *HOME_REGIONS))))
+    if ALL_REGIONS not in options.regions:
+        regions = check_regions(options.regions)
+    try:
+        _describe(known, session, regions[0], settings)
+        _compare(facts, known, session, regions, settings, clock)
+    except RunError as error:
+        known.unusable = str(error)
+    except (BotoCoreError, ValueError) as error:
+        # Configuration that botocore reads only now: a broken profile, an endpoint that is no URL.
+        known.unusable = f"AWS configuration: {one_line(error)}"
+    return known
+
+
+def _describe(known: SessionFacts, session: Session, region: str, settings: CallSettings) -> None:
+    """Note what the session says of itself; raises RunError without credentials."""
+    known.endpoints = _endpoints(session, region, settings)
+    credentials: Any = session.get_credentials()
+    if credentials is None:
+        raise RunError(
+            "no AWS credentials were found; configure some for boto3 (a profile, SSO, an instance role, "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+        )
+    known.method = one_line(credentials.method or "unknown", 60)
+    known.is_temporary = bool(credentials.get_frozen_credentials().token)
+    known.is_renewed = hasattr(credentials, "refresh_needed")
+    # Botocore tells nobody when they end; where it stops keeping that here, it is not known.
+    ends = getattr(credentials, "_expiry_time", None)
+    known.expires_at = ends.astimezone(UTC) if isinstance(ends, datetime) else None
+
+
+def _endpoints(session: Session, region: str, settings: CallSettings) -> dict[str, str]:
+    """Services that are asked elsewhere than where botocore would ask them by itself."""
+    make: Any = session.client
+    # The stubs do not know the option, which botocore documents.
+    unset: Any = {"ignore_configured_endpoint_urls": True}
+    config = client_config(settings)
+    own = config.merge(Config(**unset))
+    found = {}
+    for service in ("ecr", "sts"):
+        used = make(service, region_name=region, config=config).meta.endpoint_url
+        if used != make(service, region_name=region, config=own).meta.endpoint_url:
+            found[service] = one_line(used, 200)
+    return found
+
+
+def _compare(
+    facts: AwsFacts,
+    known: SessionFacts,
+    session: Session,
+    regions: Sequence[str],
+    settings: CallSettings,
+    clock: Callable[[], float],
+) -> None:
+    """Note whose the credentials are by the first region's STS that answers, and what time it is there.
+
+    A clock that is far off makes AWS refuse the signature, and that answer has its time too. Raises
+    RunError where the credentials cannot be used.
+    """
+    failure = ""
+    for region in regions:
+        client = _service(session, "sts", region, settings)
+        before = clock()
+        answer: Mapping[str, Any] = {}
+        try:
+            answer = client.call("GetCallerIdentity")
+            identity = identity_of(answer, region)
+            known.caller, known.region = identity.arn, region
+            return
+        except (RefusedError, RunError) as error:
+            if isinstance(error.__cause__, ClientError):
+                answer = error.__cause__.response
+            if isinstance(error, RunError):
+                raise
+            # A region that is not enabled, or of another partition, says nothing about the others.
+            failure = f"{region}: {error}"
+        finally:
+            told = _told(answer)
+            if told is not None:
+                facts.ahead_seconds = (before + clock()) / 2 - told
+    raise RunError(f"sts:GetCallerIdentity failed in {failure}")
+
+
+def _service(session: Session, name: str, region: str, settings: CallSettings) -> ServiceClient:
+    # The service is no literal, which is what the stubs' overloads tell the types by.
+    make: Any = session.client
+    return ServiceClient(make(name, region_name=region, config=client_config(settings)), name, settings)
+
+
+def _told(answer: Mapping[str, Any]) -> float | None:
+    """Seconds since 1970 in the Date header of ``answer``; None where it has none."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None

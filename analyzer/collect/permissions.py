@@ -1,0 +1,161 @@
+"""What the collector calls, as IAM knows it: one row an operation. Pure data, and the policies of it.
+
+A test holds the rows equal to what the package's code can ask, another holds the shipped templates
+and README.md equal to the rows. Which operations can be granted on single repositories is from the
+Service Authorization Reference of each service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+#: Parts of the collector's work, each granted or left out as a whole.
+REGISTRY: Final = "registry"
+#: Where all regions of an account are wanted.
+REGIONS: Final = "regions"
+VERIFY: Final = "verify"
+#: What the credentials that a run begins with need, to find the accounts and to enter them.
+ORGANIZATION: Final = "organization"
+#: The same where organizational units are named.
+UNITS: Final = "units"
+ENTER: Final = "enter"
+
+#: What the role in each account needs to be read every night.
+READER: Final = (REGISTRY, REGIONS)
+#: What leads into the accounts of an organization.
+BASE: Final = (ORGANIZATION, UNITS, ENTER)
+
+#: Resource of what is granted on repositories: by ARN, so that a team's can be left out.
+REPOSITORIES: Final = "arn:{partition}:ecr:*:*:repository/*"
+#: Resource of the way into other accounts.
+ROLES: Final = "arn:{partition}:iam::*:role/{role}"
+#: Name of the role to roll out, unless it is given another.
+ROLE_NAME: Final = "demurrage-reader"
+#: Resource of what IAM grants on everything or not at all, or of what lists all there is anyway.
+EVERYTHING: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Permission:
+    """One operation and the permission that it needs."""
+
+    #: As IAM spells it: ``ecr:DescribeImages``.
+    action: str
+    #: What is done with it, and so who needs it: REGISTRY, VERIFY…
+    part: str
+    #: REPOSITORIES, ROLES or EVERYTHING; may name ``{partition}`` and ``{role}``.
+    resource: str
+    #: What it is for, in a few words.
+    purpose: str
+
+    @property
+    def service(self) -> str:
+        """IAM's prefix of the service."""
+        return self.action.partition(":")[0]
+
+    @property
+    def operation(self) -> str:
+        """The API's name of the operation, which of all that is asked here is IAM's too."""
+        return self.action.partition(":")[2]
+
+
+def _rows(part: str, resource: str, purposes: Mapping[str, str]) -> tuple[Permission, ...]:
+    return tuple(Permission(action, part, resource, purpose) for action, purpose in purposes.items())
+
+
+#: Whoever asks STS who they are is answered: it needs no permission, and none can be withheld.
+FREE_ACTIONS: Final = frozenset({"sts:GetCallerIdentity"})
+
+PERMISSIONS: Final = (
+    *_rows(
+        REGISTRY,
+        REPOSITORIES,
+        {
+            "ecr:BatchGetImage": "manifests, once each: what images are made of",
+            "ecr:BatchGetRepositoryScanningConfiguration": "how repositories are scanned",
+            "ecr:DescribeImages": "images, their tags, pulls and storage classes",
+            "ecr:DescribeRepositories": "which repositories there are",
+            "ecr:GetLifecyclePolicy": "the lifecycle policies in force",
+            "ecr:GetRepositoryPolicy": "who else may read repositories",
+            "ecr:ListTagsForResource": "the repositories' own tags",
+        },
+    ),
+    *_rows(
+        REGISTRY,
+        EVERYTHING,
+        {
+            "ecr:DescribePullThroughCacheRules": "which repositories are pull-through caches",
+            "ecr:DescribeRegistry": "where images are replicated to",
+            "ecr:DescribeRepositoryCreationTemplates": "what new repositories will be like",
+            "ecr:GetAccountSetting": "whether layers are shared across repositories",
+            "ecr:GetRegistryPolicy": "who else may reach the registry",
+            "ecr:GetRegistryScanningConfiguration": "how the registry is scanned",
+            "ecr:ListPullTimeUpdateExclusions": "whose pulls leave no trace",
+        },
+    ),
+    *_rows(
+        REGIONS,
+        EVERYTHING,
+        {
+            "account:ListRegions": "which regions the account has enabled",
+            "ec2:DescribeRegions": "the same, where account:ListRegions is refused",
+        },
+    ),
+    *_rows(
+        VERIFY,
+        REPOSITORIES,
+        {
+            "ecr:GetLifecyclePolicyPreview": "ECR's own verdicts, for verify",
+            "ecr:StartLifecyclePolicyPreview": "asking ECR for its verdicts, for verify",
+        },
+    ),
+    *_rows(ORGANIZATION, EVERYTHING, {"organizations:ListAccounts": "which accounts there are"}),
+    *_rows(
+        UNITS,
+        EVERYTHING,
+        {
+            "organizations:ListAccountsForParent": "which accounts are in a unit",
+            "organizations:ListOrganizationalUnitsForParent": "which units there are",
+            "organizations:ListRoots": "where the organization's units begin",
+        },
+    ),
+    *_rows(ENTER, ROLES, {"sts:AssumeRole": "entering other accounts"}),
+)
+
+
+def permissions_of(parts: Collection[str]) -> tuple[Permission, ...]:
+    """The rows of ``parts``, by action; each action once."""
+    found = {row.action: row for row in sorted(PERMISSIONS, reverse=True) if row.part in parts}
+    return tuple(sorted(found.values()))
+
+
+def policy_document(
+    permissions: Iterable[Permission], partition: str, *, role: str = ROLE_NAME
+) -> dict[str, Any]:
+    """The IAM policy that grants ``permissions`` and no more: a statement per resource.
+
+    ``role`` is the name of the role to assume, with its path if it has one.
+    """
+    actions: dict[str, set[str]] = {}
+    for row in permissions:
+        actions.setdefault(row.resource, set()).add(row.action)
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": sorted(granted),
+                "Resource": resource.format(partition=partition, role=role),
+            }
+            # Longest first: what is narrow before what is everything.
+            for resource, granted in sorted(actions.items(), key=lambda item: (-len(item[0]), item[0]))
+        ],
+    }
+
+
+def policy_text(permissions: Iterable[Permission], partition: str, *, role: str = ROLE_NAME) -> str:
+    """`policy_document` as indented JSON."""
+    return json.dumps(policy_document(permissions, partition, role=role), indent=2)

@@ -1,0 +1,143 @@
+# The role that demurrage assumes in a member account, as a Terraform module of one file. It reads, and
+# changes nothing. `demurrage role terraform` prints it, README.md says how to roll it out.
+
+terraform {
+  required_version = ">= 1.3"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 4.0"
+    }
+  }
+}
+
+variable "trusted_principal_arn" {
+  description = "ARN of the role or user that demurrage runs as, or of its account's root."
+  type        = string
+}
+
+variable "organization_id" {
+  description = "Only principals of this organization (o-...) may assume the role. Empty for no such condition."
+  type        = string
+  default     = ""
+}
+
+variable "external_id" {
+  description = "What demurrage's --external-id must say to assume the role. Empty for no such condition."
+  type        = string
+  default     = ""
+}
+
+variable "role_name" {
+  description = "Name of the role, the same in all accounts."
+  type        = string
+  default     = "demurrage-reader"
+}
+
+variable "verify_previews" {
+  description = "Whether `demurrage verify` may ask ECR for lifecycle previews, which AWS counts as a write."
+  type        = bool
+  default     = false
+}
+
+data "aws_partition" "current" {}
+
+data "aws_caller_identity" "current" {}
+
+locals {
+  repositories = "arn:${data.aws_partition.current.partition}:ecr:*:${data.aws_caller_identity.current.account_id}:repository/*"
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "AWS"
+      identifiers = [var.trusted_principal_arn]
+    }
+
+    dynamic "condition" {
+      for_each = var.organization_id == "" ? [] : [var.organization_id]
+      content {
+        test     = "StringEquals"
+        variable = "aws:PrincipalOrgID"
+        values   = [condition.value]
+      }
+    }
+
+    dynamic "condition" {
+      for_each = var.external_id == "" ? [] : [var.external_id]
+      content {
+        test     = "StringEquals"
+        variable = "sts:ExternalId"
+        values   = [condition.value]
+      }
+    }
+  }
+}
+
+data "aws_iam_policy_document" "registries" {
+  statement {
+    resources = [local.repositories]
+    actions = [
+      "ecr:BatchGetImage",
+      "ecr:BatchGetRepositoryScanningConfiguration",
+      "ecr:DescribeImages",
+      "ecr:DescribeRepositories",
+      "ecr:GetLifecyclePolicy",
+      "ecr:GetRepositoryPolicy",
+      "ecr:ListTagsForResource",
+    ]
+  }
+
+  statement {
+    resources = ["*"]
+    actions = [
+      "account:ListRegions",
+      "ec2:DescribeRegions",
+      "ecr:DescribePullThroughCacheRules",
+      "ecr:DescribeRegistry",
+      "ecr:DescribeRepositoryCreationTemplates",
+      "ecr:GetAccountSetting",
+      "ecr:GetRegistryPolicy",
+      "ecr:GetRegistryScanningConfiguration",
+      "ecr:ListPullTimeUpdateExclusions",
+    ]
+  }
+}
+
+data "aws_iam_policy_document" "verify" {
+  statement {
+    resources = [local.repositories]
+    actions = [
+      "ecr:GetLifecyclePolicyPreview",
+      "ecr:StartLifecyclePolicyPreview",
+    ]
+  }
+}
+
+resource "aws_iam_role" "demurrage" {
+  name                 = var.role_name
+  description          = "Read-only, for demurrage"
+  max_session_duration = 3600
+  assume_role_policy   = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "registries" {
+  name   = "registries"
+  role   = aws_iam_role.demurrage.id
+  policy = data.aws_iam_policy_document.registries.json
+}
+
+resource "aws_iam_role_policy" "verify" {
+  count  = var.verify_previews ? 1 : 0
+  name   = "verify"
+  role   = aws_iam_role.demurrage.id
+  policy = data.aws_iam_policy_document.verify.json
+}
+
+output "role_arn" {
+  description = "ARN of the role; its name is what --role-name takes."
+  value       = aws_iam_role.demurrage.arn
+}

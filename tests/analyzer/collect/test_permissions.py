@@ -1,0 +1,349 @@
+"""The table of permissions, the shipped roles and the collector's code agree."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+import hcl2
+import pytest
+import yaml
+from botocore import xform_name
+from botocore.validate import ParamValidator
+from cfnlint import api
+from moto import mock_aws
+
+from analyzer.collect import probes
+from analyzer.collect.permissions import (
+    BASE,
+    FREE_ACTIONS,
+    PERMISSIONS,
+    READER,
+    REGISTRY,
+    REPOSITORIES,
+    VERIFY,
+    Permission,
+    permissions_of,
+    policy_document,
+)
+
+COLLECT = Path(probes.__file__).parent
+#: These name operations without calling them, or call them for doctor alone.
+NAMING = {"permissions.py", "probes.py", "gaps.py"}
+ACCOUNT = "123456789012"
+#: Name of the policy, and of its Terraform document, that the parts READER have.
+REGISTRY_DOCUMENT = "registries"
+TRUSTED = "arn:aws:iam::210987654321:role/demurrage-base"
+
+
+def _operations() -> dict[str, str]:
+    """Every operation of the services that are used, as the API spells it and as boto3 does."""
+    session = botocore.session.get_session()
+    found = {}
+    for service in {row.service for row in PERMISSIONS} | {"sts"}:
+        for name in session.get_service_model(service).operation_names:
+            found[name] = found[xform_name(name)] = name
+    return found
+
+
+def _named_in_code() -> Iterator[str]:
+    """Operations that the collector's code names: as text, or as a method of a client."""
+    operations = _operations()
+    for path in sorted(COLLECT.rglob("*.py")):
+        if path.name in NAMING:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                name = node.value.rpartition(":")[2]
+                # Settings have names like boto3's methods; operations as text are spelt as the API's.
+                if operations.get(name) == name:
+                    yield name
+            elif isinstance(node, ast.Attribute) and node.attr in operations:
+                yield operations[node.attr]
+
+
+def test_the_table_holds_what_the_code_can_call_and_nothing_else() -> None:
+    free = {action.partition(":")[2] for action in FREE_ACTIONS}
+    assert set(_named_in_code()) == {row.operation for row in PERMISSIONS} | free
+
+
+def test_each_operation_is_one_of_the_services() -> None:
+    session = botocore.session.get_session()
+    for row in PERMISSIONS:
+        assert row.operation in session.get_service_model(row.service).operation_names, row
+
+
+def test_each_action_is_there_once_in_a_part() -> None:
+    keys = [(row.part, row.action) for row in PERMISSIONS]
+    assert len(keys) == len(set(keys))
+
+
+def test_no_action_changes_anything_but_the_preview() -> None:
+    verbs = ("BatchGet", "Describe", "Get", "List", "AssumeRole")
+    others = {row.action for row in PERMISSIONS if not row.operation.startswith(verbs)}
+    assert others == {"ecr:StartLifecyclePolicyPreview"}
+
+
+def test_a_policy_names_each_action_once_and_the_partition() -> None:
+    document = policy_document(permissions_of((REGISTRY, VERIFY)), "aws-cn")
+    actions = [action for statement in document["Statement"] for action in statement["Action"]]
+    assert sorted(actions) == sorted({row.action for row in PERMISSIONS if row.part in (REGISTRY, VERIFY)})
+    assert {statement["Resource"] for statement in document["Statement"]} == {
+        "arn:aws-cn:ecr:*:*:repository/*",
+        "*",
+    }
+
+
+def test_the_base_policy_names_the_role_and_the_partition() -> None:
+    document = policy_document(permissions_of(BASE), "aws-us-gov", role="audit/reader")
+    resource_of = {statement["Resource"]: statement["Action"] for statement in document["Statement"]}
+    assert resource_of["arn:aws-us-gov:iam::*:role/audit/reader"] == ["sts:AssumeRole"]
+    assert all(action.startswith("organizations:List") for action in resource_of["*"])
+
+
+# --- what doctor asks --------------------------------------------------------------------------------
+
+
+def test_doctor_knows_how_to_try_each_permission_or_why_not() -> None:
+    assert probes.tried_actions() == {row.action for row in PERMISSIONS}
+
+
+def test_what_doctor_asks_is_what_the_service_takes() -> None:
+    model = botocore.session.get_session().get_service_model("ecr")
+    one = probes._Repository("team/app", f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/team/app")
+    asked = {
+        **probes._OF_REGISTRY,
+        **{action: parameters(one) for action, parameters in probes._OF_REPOSITORY.items()},
+    }
+    for action, parameters in asked.items():
+        shape = model.operation_model(action.partition(":")[2]).input_shape
+        assert shape is not None
+        report = ParamValidator().validate(dict(parameters), shape)
+        assert not report.has_errors(), (action, report.generate_report())
+
+
+# --- the shipped roles -------------------------------------------------------------------------------
+
+
+def _text(name: str) -> str:
+    return files("analyzer").joinpath("roles", name).read_text(encoding="utf-8")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms, as the long ones."""
+
+
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+        return {name: value.split(".") if suffix == "GetAtt" else value}
+    assert isinstance(node, yaml.SequenceNode)
+    return {name: loader.construct_sequence(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+_NOTHING = object()
+
+
+class _Stack:
+    """As much of CloudFormation as the template uses."""
+
+    def __init__(self, template: dict[str, Any], **parameters: str) -> None:
+        assert set(parameters) <= set(template["Parameters"])
+        self._template = template
+        self._values: dict[str, Any] = {
+            **{name: entry.get("Default") for name, entry in template["Parameters"].items()},
+            **parameters,
+            "AWS::Partition": "aws",
+            "AWS::AccountId": ACCOUNT,
+            "AWS::NoValue": _NOTHING,
+        }
+
+    def properties(self, name: str) -> dict[str, Any]:
+        found = self._resolved(self._template["Resources"][name]["Properties"])
+        assert isinstance(found, dict)
+        return found
+
+    def _resolved(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [entry for entry in map(self._resolved, value) if entry is not _NOTHING]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            ((key, inner),) = value.items()
+            if key == "Ref":
+                assert self._values[inner] is not None, f"{inner} was not given"
+                return self._values[inner]
+            if key == "Fn::Sub":
+                for name, text in self._values.items():
+                    inner = inner.replace(f"${{{name}}}", str(text))
+                assert "${" not in inner
+                return inner
+            if key == "Fn::If":
+                return self._resolved(inner[1] if self._holds({"Condition": inner[0]}) else inner[2])
+        pairs = ((key, self._resolved(inner)) for key, inner in value.items())
+        return {key: inner for key, inner in pairs if inner is not _NOTHING}
+
+    def _holds(self, condition: dict[str, Any]) -> bool:
+        ((key, inner),) = condition.items()
+        if key == "Condition":
+            return self._holds(self._template["Conditions"][inner])
+        if key == "Fn::Not":
+            return not self._holds(inner[0])
+        if key == "Fn::Or":
+            return any(map(self._holds, inner))
+        assert key == "Fn::Equals", key
+        return bool(self._resolved(inner[0]) == self._resolved(inner[1]))
+
+
+def _cloudformation(**parameters: str) -> dict[str, Any]:
+    template = yaml.load(_text("member-role.cfn.yaml"), _Loader)  # noqa: S506  # a safe one
+    return _Stack(template, TrustedPrincipalArn=TRUSTED, **parameters).properties("Role")
+
+
+def _granted(statements: list[dict[str, Any]]) -> dict[str, str]:
+    """Action to the resource it is granted on, the account forgotten."""
+    found: dict[str, str] = {}
+    for statement in statements:
+        assert statement["Effect"] == "Allow"
+        for action in statement["Action"]:
+            assert action not in found
+            assert "*" not in action
+            found[action] = statement["Resource"].replace(ACCOUNT, "*")
+    return found
+
+
+def _expected(rows: tuple[Permission, ...]) -> dict[str, str]:
+    return {row.action: row.resource.format(partition="aws") for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "parts"),
+    [({}, READER), ({"VerifyPreviews": "true"}, (*READER, VERIFY))],
+)
+def test_the_stack_grants_what_is_called_and_nothing_else(
+    parameters: dict[str, str], parts: tuple[str, ...]
+) -> None:
+    role = _cloudformation(**parameters)
+    statements = [entry for policy in role["Policies"] for entry in policy["PolicyDocument"]["Statement"]]
+    assert _granted(statements) == _expected(permissions_of(parts))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "condition"),
+    [
+        ({}, None),
+        ({"ExternalId": "night"}, {"sts:ExternalId": "night"}),
+        ({"OrganizationId": "o-abcdefghij"}, {"aws:PrincipalOrgID": "o-abcdefghij"}),
+        (
+            {"OrganizationId": "o-abcdefghij", "ExternalId": "night"},
+            {"aws:PrincipalOrgID": "o-abcdefghij", "sts:ExternalId": "night"},
+        ),
+    ],
+)
+def test_the_stack_lets_in_whom_it_is_told(
+    parameters: dict[str, str], condition: dict[str, str] | None
+) -> None:
+    (statement,) = _cloudformation(**parameters)["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"AWS": TRUSTED}
+    assert statement["Action"] == "sts:AssumeRole"
+    assert statement.get("Condition", {}).get("StringEquals") == condition
+
+
+def test_the_stacks_role_is_one_that_iam_takes() -> None:
+    role = _cloudformation(ExternalId="night", VerifyPreviews="true")
+    with mock_aws():
+        iam = boto3.client("iam", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
+        iam.create_role(
+            RoleName=role["RoleName"],
+            AssumeRolePolicyDocument=json.dumps(role["AssumeRolePolicyDocument"]),
+            MaxSessionDuration=role["MaxSessionDuration"],
+        )
+        for policy in role["Policies"]:
+            iam.put_role_policy(
+                RoleName=role["RoleName"],
+                PolicyName=policy["PolicyName"],
+                PolicyDocument=json.dumps(policy["PolicyDocument"]),
+            )
+        assert iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"] == [
+            policy["PolicyName"] for policy in role["Policies"]
+        ]
+
+
+def test_the_template_is_one_that_cloudformation_takes() -> None:
+    complaints = api.lint_all(_text("member-role.cfn.yaml"))
+    assert [match for match in complaints if match.rule.severity != "informational"] == []
+
+
+def _block(body: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The named blocks of a kind, which hcl2 gives as a list of one-entry objects with quoted names."""
+    return {key.strip('"'): value for entry in body.get(kind, ()) for key, value in entry.items()}
+
+
+def _terraform() -> dict[str, Any]:
+    parsed: dict[str, Any] = hcl2.loads(_text("member-role.tf"))
+    return parsed
+
+
+def _documents() -> dict[str, Any]:
+    found = {}
+    for entry in _terraform()["data"]:
+        for kind, named in entry.items():
+            if kind.strip('"') == "aws_iam_policy_document":
+                found.update({name.strip('"'): body for name, body in named.items()})
+    return found
+
+
+def test_the_terraform_module_grants_what_is_called_and_nothing_else() -> None:
+    resource_of = {"local.repositories": REPOSITORIES.format(partition="aws"), '"*"': "*"}
+    documents = _documents()
+    assert set(documents) == {"trust", REGISTRY_DOCUMENT, VERIFY}
+    for name, parts in ((REGISTRY_DOCUMENT, READER), (VERIFY, (VERIFY,))):
+        granted: dict[str, str] = {}
+        for statement in documents[name]["statement"]:
+            (resource,) = (entry.removeprefix("${").removesuffix("}") for entry in statement["resources"])
+            for action in statement["actions"]:
+                assert action not in granted
+                granted[action.strip('"')] = resource_of[resource]
+        assert granted == _expected(permissions_of(parts))
+
+
+def test_the_terraform_module_makes_one_role_with_those_policies() -> None:
+    resources = [
+        (kind.strip('"'), name.strip('"'), body)
+        for entry in _terraform()["resource"]
+        for kind, named in entry.items()
+        for name, body in named.items()
+    ]
+    assert [(kind, name) for kind, name, _ in resources] == [
+        ("aws_iam_role", "demurrage"),
+        ("aws_iam_role_policy", "registries"),
+        ("aws_iam_role_policy", "verify"),
+    ]
+    for kind, name, body in resources:
+        document = "trust" if kind == "aws_iam_role" else name
+        key = "assume_role_policy" if kind == "aws_iam_role" else "policy"
+        assert body[key] == f"${{data.aws_iam_policy_document.{document}.json}}"
+
+
+def test_both_templates_ask_for_the_same() -> None:
+    template = yaml.load(_text("member-role.cfn.yaml"), _Loader)  # noqa: S506  # a safe one
+    asked = {xform_name(name) for name in template["Parameters"]}
+    assert set(_block(_terraform(), "variable")) == asked
+    by_default = {
+        xform_name(name): entry["Default"]
+        for name, entry in template["Parameters"].items()
+        if "Default" in entry
+    }
+    variables = _block(_terraform(), "variable")
+    defaults = {
+        name: str(body["default"]).strip('"').lower() for name, body in variables.items() if "default" in body
+    }
+    assert defaults == by_default
