@@ -41,7 +41,8 @@ class Need:
         if self.usage is None:
             return ""
         counts = np.bincount(self.usage.kind[positions], minlength=LISTED + 1).tolist()
-        if not sum(counts[:LISTED]):
+        # What they are says it already where all are on a list, or only used before.
+        if not sum(counts[: UseKind.PREVIOUS]):
             return ""
         names = (*KINDS[:LISTED], "on the list given")
         said = [f"{number:,} {name}" for number, name in zip(counts, names, strict=False) if number]

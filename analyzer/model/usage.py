@@ -138,7 +138,7 @@ class Usage:
     """Which artifacts of some frames are in use, and by what.
 
     Arrays of names run over the distinct references twice: a reference as it is, and (after all
-    of these) as what a running digest is part of.
+    of these) as what a digest that a workload got is part of.
     """
 
     #: Per artifact: the strongest kind of use, running first; UNUSED where none is known.
@@ -153,7 +153,7 @@ class Usage:
     user_offsets: Int64
     #: Positions in the arrays below, which are in the order in which uses are told.
     users: Int64
-    #: Whether a name stands for what a running digest is part of.
+    #: Whether a name stands for what such a digest is part of.
     is_whole: Bools
     #: Per use: its kind, and whose it is: the same for uses of one workload.
     use_kind: UInt8

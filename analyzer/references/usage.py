@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -38,6 +39,8 @@ from analyzer.references.resolution import (
     take_apart,
     under,
 )
+
+_TAG_AND_DIGEST: Final = re.compile(r":[^/:@]+@")
 
 
 def up_to(workloads: Workloads, weakest: UseKind) -> Workloads:
@@ -111,8 +114,8 @@ def find_usage(
 
     References are resolved as ``find_in_use`` does it, through the tags that ``frames`` have: those of
     the snapshot. What is under an index is used as the index is. Where a running workload says which
-    digest it got, the indexes that have it as a child would be pulled at its next start by tag, with
-    all that is under them: these count as configured.
+    digest it got, or a configured one which its tag gave, the indexes that have it as a child would be
+    pulled at the next start by tag, with all that is under them: these count as configured.
     """
     known = _as_told(workloads if workloads is not None else _NO_WORKLOADS)
     texts = len(known.references)
@@ -124,15 +127,15 @@ def find_usage(
     uses = _Uses(known, len(listed))
     # After the references as they are come the same once more, for what a running digest is part of.
     is_whole = np.arange(2 * names) >= names
-    running = np.zeros(names, np.bool_)
-    running[known.reference[known.kind == UseKind.RUNNING]] = True
-    by_digest = np.array([digest is not None for digest in named.digest], np.bool_)
-    pairs = _reached(resolved, running & by_digest, families, names)
+    got = uses.got_digests(known.references, named)
+    from_inside = np.zeros(names, np.bool_)
+    from_inside[uses.reference[got]] = True
+    pairs = _reached(resolved, from_inside, families, names)
 
-    offsets, users = uses.by_name(names)
+    offsets, users = uses.by_name(names, got)
     strength = np.full(2 * names, UNUSED, np.uint8)
     np.minimum.at(strength, uses.reference, uses.kind)
-    strength[names:] = np.where(running, UseKind.CONFIGURED, UNUSED)
+    strength[names:] = UseKind.CONFIGURED
     kind = np.full(len(families.kind), UNUSED, np.uint8)
     np.minimum.at(kind, pairs[1], strength[pairs[0]])
     possibly = families.possibly_reached(kind != UNUSED, frames.artifacts.repository)
@@ -237,12 +240,24 @@ class _Uses:
         _, owner = np.unique(whose * len(workloads.names) + workloads.workload, return_inverse=True)
         self.owner: Int64 = np.concatenate([owner, number + np.arange(listed)])
 
-    def by_name(self, names: int) -> tuple[Int64, Int64]:
-        """Offsets and uses of each name: all uses of references, and then the running ones again."""
+    def got_digests(self, texts: Sequence[str], named: Named) -> Bools:
+        """Uses whose digest is what a workload got, and not what somebody wrote down for it.
+
+        Of what runs any digest may be that; of what is configured one that stands behind a tag.
+        """
+        by_digest = np.array([digest is not None for digest in named.digest], np.bool_)
+        by_both = np.zeros(len(by_digest), np.bool_)
+        by_both[: len(texts)] = [_TAG_AND_DIGEST.search(text) is not None for text in texts]
+        running = (self.kind == UseKind.RUNNING) & by_digest[self.reference]
+        got: Bools = running | ((self.kind == UseKind.CONFIGURED) & by_both[self.reference])
+        return got
+
+    def by_name(self, names: int, again: Bools) -> tuple[Int64, Int64]:
+        """Offsets and uses of each name: all uses of references, and then some of these ``again``."""
         order = np.argsort(self.reference, kind="stable")
-        running = order[self.kind[order] == UseKind.RUNNING]
-        counts = [np.bincount(self.reference[uses], minlength=names) for uses in (order, running)]
-        return np.concatenate([np.zeros(1, np.int64), *counts]).cumsum(), np.concatenate([order, running])
+        more = order[again[order]]
+        counts = [np.bincount(self.reference[uses], minlength=names) for uses in (order, more)]
+        return np.concatenate([np.zeros(1, np.int64), *counts]).cumsum(), np.concatenate([order, more])
 
 
 def _missing(

@@ -23,6 +23,7 @@ from analyzer.pricing import PriceBook, bundled_prices, load_prices
 from analyzer.simulation import Proposal, WhatIf, simulate
 from tests.analyzer.lifecycle.worlds import NOW_MS, HandMade, Pushed, Repository, make_world, rule
 from tests.strategies.simulation import SimulationCase, same_everywhere, simulation_cases
+from tests.support.usage import usage_of, use
 
 _SCOPES = ("repository", "registry")
 _MONEY = ("cost", "saving", "expiry_saving")
@@ -579,3 +580,20 @@ def test_each_policy_is_told_by_its_text_and_its_caveats() -> None:
         "app": None,
         "b": "the text",
     }
+
+
+def test_images_in_use_that_are_taken_are_counted_by_the_strongest_kind_of_use() -> None:
+    images = (*(Pushed(name=name, age=90) for name in "abcde"), Pushed(name="kept"))
+    world = make_world(Repository(name="app", images=images))
+    kinds = ("running", "configured", "previous", "listed")
+    users = {
+        f"sha256:{name}": [use("w", kind, "list" if kind == "listed" else "ecs")]
+        for name, kind in zip("abcd", kinds, strict=True)
+    }
+    users["sha256:a"].append(use("v", "previous"))
+    users["sha256:kept"] = [use("w")]
+    count = len(world.frames.artifacts.digest_id)
+    usage = usage_of([users.get(name, []) for name in world.digests(np.arange(count))])
+    totals = _simulate(world, _OLD, in_use=usage.in_use, usage=usage).candidates[0].totals
+    found = (totals.in_use, totals.in_use_running, totals.in_use_configured, totals.in_use_previous)
+    assert found == (4, 1, 1, 1)

@@ -178,6 +178,15 @@ def test_platform_that_is_only_configured_by_digest_needs_no_index() -> None:
     assert fleet.kinds(usage) == {("app", digest(2)): "configured"}
 
 
+def test_platform_that_a_deployment_got_for_its_tag_keeps_its_index() -> None:
+    """A service of ECS that is scaled to nothing keeps to the digest that its tag had."""
+    fleet = Fleet([app(held(1, children=(2, 3)), held(2), held(3))])
+    usage = fleet.usage([told(f"{host(0)}/app:v1@{digest(2)}", CONFIGURED)])
+    assert fleet.kinds(usage) == {("app", digest(n)): "configured" for n in (1, 2, 3)}
+    previous = fleet.usage([told(f"{host(0)}/app:v1@{digest(2)}", PREVIOUS)])
+    assert fleet.kinds(previous) == {("app", digest(2)): "previous"}
+
+
 def test_running_beats_configured_beats_previous() -> None:
     fleet = Fleet([app(held(1, "v1", "v2", "v3"))])
     uses = [

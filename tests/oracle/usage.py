@@ -87,7 +87,8 @@ class Searched:
                 (self.cached if fate == "cached" else self.elsewhere).add(use.reference)
         for root in roots:
             self._use(root, owner, use.kind)
-            if use.kind == 0 and meant.digest is not None:
+            by_both = meant.digest is not None and ":" in use.reference.split("@")[0].split("/")[-1]
+            if (use.kind == 0 and meant.digest is not None) or (use.kind == 1 and by_both):
                 for whole in self._above(root):
                     self._use(whole, owner, 1)
 

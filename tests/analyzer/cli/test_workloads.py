@@ -256,11 +256,18 @@ def test_policy_in_force_that_takes_an_image_in_use_is_the_first_finding(ask: Cl
     assert document["coverage"]["places"][0]["never_asked"][0] == "lambda"
 
 
-def test_image_that_only_an_earlier_state_uses_matters_less(ask: Cli) -> None:
-    document = _document(ask("lint", "--repository", "app", "--format", "json", "--workloads", "configured"))
+def test_image_that_only_an_earlier_state_uses_matters_less(ask: Cli, folder: Path) -> None:
+    database = Database(f"sqlite:///{folder / 'judged.sqlite'}")
+    uses = [Use("prod/web", f"{HOST}/app:v1", PREVIOUS), Use("prod/web", f"{HOST}/app:stable", CONFIGURED)]
+    later = _night(LAST_NIGHT, [OLDEST, OLDER, OLD, NEW], Read("ecs", ReadStatus.COMPLETE, uses))
+    commit(database, later)
+    commit(database, _night(LAST_NIGHT, [], Read("lambda", ReadStatus.COMPLETE), key=OTHER, policy=False))
+    document = _document(ask("lint", "--format", "json"))
     findings = [one for one in document["findings"] if one["code"] == "TAKES_IN_USE"]
-    assert [one["severity"] for one in findings] == ["high"]
-    assert [one["images"] for one in findings] == [3]
+    assert [(one["severity"], one["message"]) for one in findings] == [
+        ("high", "rule 7 expires 1 image in use: 1 configured"),
+        ("medium", "rule 7 expires 1 image that only earlier states of workloads use"),
+    ]
 
 
 def test_users_of_an_image_are_explained(ask: Cli) -> None:
