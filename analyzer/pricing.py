@@ -7,9 +7,10 @@ A file has these keys:
 
 - ``format = 1`` and ``currency = "USD"``;
 - ``discount_factor``: what is paid of the list price (optional, 1 by default);
-- ``[[storage]]``, any number of times: ``class`` ("standard" or "archive"), ``regions`` (codes, or
-  ``"*"`` for every region of the commercial partition that is not named), ``tiers`` (each from
-  how many GB-months it holds, and its price), ``as_of``, ``source``, ``confidence``;
+- ``[[storage]]``, any number of times: ``class`` ("standard" or "archive"), ``regions`` (codes,
+  ``"public"`` for an account's public registry, or ``"*"`` for every region of the commercial
+  partition that is not named), ``tiers`` (each from how many GB-months it holds, and its price),
+  ``as_of``, ``source``, ``confidence``;
 - ``[[retrieval]]``, any number of times: ``regions`` as above, ``usd_per_gb`` of a restore from the
   archive, ``as_of``, ``source``, ``confidence``;
 - ``[[discount]]``, any number of times: ``factor`` for one ``region``, one ``class`` or both.
@@ -30,6 +31,7 @@ from importlib import resources
 from typing import Literal, TypeGuard
 
 from analyzer.errors import InputError
+from analyzer.model.records import PUBLIC_REGION
 from analyzer.model.results import PriceRow
 from analyzer.model.units import GB, Money
 
@@ -410,8 +412,10 @@ class _Table:
         raise self.error(key, f'is {value!r}; write "standard" or "archive"')
 
     def region(self, key: str, value: object, *, everywhere: bool) -> str:
-        """A region's code (or ``"*"``, where that is allowed)."""
-        if isinstance(value, str) and (_REGION.fullmatch(value) or (everywhere and value == EVERYWHERE)):
+        """A region's code, "public", or ``"*"`` where that is allowed."""
+        if isinstance(value, str) and (
+            _REGION.fullmatch(value) or value == PUBLIC_REGION or (everywhere and value == EVERYWHERE)
+        ):
             return value
         star = ' or "*"' if everywhere else ""
         raise self.error(key, f'is {value!r}; write a region\'s code such as "eu-west-1"{star}')

@@ -106,6 +106,12 @@ class CallCounts:
         events.register("needs-retry", partial(self._attempted, f"{service}:"))
         events.register("before-parse", self._received)
 
+    def count(self, name: str, received_bytes: int = 0) -> None:
+        """Count a call that no client of botocore's makes."""
+        with self._lock:
+            self.calls[name] += 1
+            self.received_bytes += received_bytes
+
     @property
     def billed(self) -> int:
         """How many of the calls AWS charges for."""
@@ -229,8 +235,17 @@ class ServiceClient:
             raise StoppedError
 
 
-class RegistryClient(Protocol):
-    """Whoever answers the calls about one registry; safe to share between threads."""
+class Answering(Protocol):
+    """Whoever answers the calls of one service; safe to share between threads."""
+
+    def call(
+        self, operation: str, *, tolerate: Collection[str] = (), **parameters: object
+    ) -> Mapping[str, Any]:
+        """The answer to one call (``DescribeImages``); raises as `ServiceClient.call` does."""
+
+
+class RegistryClient(Answering, Protocol):
+    """Whoever answers the calls of ECR about one registry."""
 
     @property
     def key(self) -> RegistryKey:
@@ -240,14 +255,16 @@ class RegistryClient(Protocol):
     def caller(self) -> str:
         """ARN of whoever makes the calls; "" where it is not known."""
 
-    def call(
-        self, operation: str, *, tolerate: Collection[str] = (), **parameters: object
-    ) -> Mapping[str, Any]:
-        """The answer to one call of ECR (``DescribeImages``); raises as `ServiceClient.call` does."""
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Calls about what registries of this kind do not have: not made, and no gap."""
 
 
 class AwsRegistryClient(ServiceClient):
     """One registry's ECR, and the other services of its account and region."""
+
+    #: A private registry has everything.
+    lacking: frozenset[str] = frozenset()
 
     def __init__(self, place: Place, settings: CallSettings) -> None:
         """Open ``place``; makes a client, and asks nothing yet."""

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analyzer.collect.clients import RegistryClient
+from analyzer.collect.clients import Answering, RegistryClient
 from analyzer.collect.images import PageFaults, add_page, milliseconds
 from analyzer.collect.refusals import PARAMETER_CODES, Reach, Refusal, RefusedError, one_line
 from analyzer.manifests import ACCEPTED_MEDIA_TYPES, DIGEST_MISMATCH, parse_manifest, storable
@@ -238,7 +238,7 @@ def _by_digest(entries: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def pages(
-    client: RegistryClient, operation: str, *, tolerate: Collection[str] = (), **parameters: object
+    client: Answering, operation: str, *, tolerate: Collection[str] = (), **parameters: object
 ) -> Iterator[Mapping[str, Any]]:
     """The pages of a listing; raises RefusedError at the page that did not come."""
     token: object = None

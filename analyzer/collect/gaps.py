@@ -13,7 +13,7 @@ from analyzer.collect.refusals import (
     Refusal,
 )
 from analyzer.model.answers import NONE_GIVEN, NOT_GIVEN, TRUNCATED
-from analyzer.model.records import Gap, RegistryKey
+from analyzer.model.records import PUBLIC_REGION, Gap, RegistryKey
 
 #: What stays unknown when a call is refused.
 _UNKNOWN_WITHOUT = {
@@ -41,6 +41,11 @@ _UNKNOWN_SETTING = {
 }
 
 
+def call_of(key: RegistryKey, operation: str) -> str:
+    """``operation`` on the registry as IAM spells it."""
+    return f"{'ecr-public' if key.region == PUBLIC_REGION else 'ecr'}:{operation}"
+
+
 def gap_of(
     key: RegistryKey,
     repository: str,
@@ -56,7 +61,7 @@ def gap_of(
     ``kept`` is how many entries came before a listing broke off; ``settings`` are those that stay
     unknown, where the operation gives several.
     """
-    call = f"ecr:{operation}"
+    call = call_of(key, operation)
     place = f"{key.account}/{key.region}"
     if repository:
         place += f" {repository}"
@@ -100,4 +105,4 @@ def odd_gap(
     key: RegistryKey, repository: str, operation: str, reason: str, detail: str, count: int = 1
 ) -> Gap:
     """A gap for an answer that came but could not be used as it is."""
-    return Gap(key.account, key.region, repository, f"ecr:{operation}", reason, detail, count)
+    return Gap(key.account, key.region, repository, call_of(key, operation), reason, detail, count)

@@ -156,7 +156,8 @@ _SESSION_ERRORS: tuple[type[BotoCoreError], ...] = (
     exceptions.SSOError,
 )
 
-_NETWORK_ERRORS: tuple[type[BotoCoreError], ...] = (
+#: No answer came, or only half of one.
+NETWORK_ERRORS: tuple[type[BotoCoreError], ...] = (
     exceptions.ConnectionError,
     exceptions.HTTPClientError,
     exceptions.IncompleteReadError,
@@ -195,7 +196,7 @@ def refusal_of(error: CallError, tolerate: Collection[str] = ()) -> Refusal | No
         raise RunError(f"AWS credentials cannot be used: {one_line(error)}") from error
     if isinstance(error, ResponseParserError):
         return Refusal(UNREADABLE, Reach.TRANSIENT, one_line(error))
-    if isinstance(error, _NETWORK_ERRORS):
+    if isinstance(error, NETWORK_ERRORS):
         return Refusal(type(error).__name__, Reach.TRANSIENT, one_line(error))
     return None
 

@@ -32,7 +32,7 @@ from analyzer.collect.claims import Claims
 from analyzer.collect.clients import RegistryClient, StoppedError
 from analyzer.collect.contract import LeaseT, Progress, SnapshotStore
 from analyzer.collect.ecr import BATCH, RepositoryRecord
-from analyzer.collect.gaps import gap_of, odd_gap
+from analyzer.collect.gaps import call_of, gap_of, odd_gap
 from analyzer.collect.pool import Lane
 from analyzer.collect.refusals import (
     PARAMETER_CODES,
@@ -244,9 +244,11 @@ class RegistryCollector(Generic[LeaseT]):
             self.gaps.append(gap_of(self.key, "", "DescribeRepositories", listing.refusal, kept=len(known)))
         self._progress.repositories_known(self.key, len(known))
         if listing.refusal is None or listing.refusal.reach is not Reach.REGISTRY:
+            lacking = self._client.lacking
             for operation in dict.fromkeys(operation for operation, _ in _REGISTRY_SETTINGS.values()):
-                self._start(partial(self._fetch_settings, operation), self._keep_settings)
-            names = sorted(listing.repositories)
+                if operation not in lacking:
+                    self._start(partial(self._fetch_settings, operation), self._keep_settings)
+            names = [] if _SCANNING in lacking else sorted(listing.repositories)
             for first in range(0, len(names), settings.SCANNING_BATCH):
                 batch = names[first : first + settings.SCANNING_BATCH]
                 self._start(partial(self._fetch_scanning, batch), self._keep_scanning)
@@ -427,7 +429,7 @@ class RegistryCollector(Generic[LeaseT]):
         """Add the settings that are asked for repository by repository, or the gaps they leave."""
         named = {gap.call for gap in gaps}
         for setting, (operation, fetch) in _REPOSITORY_SETTINGS.items():
-            if setting in found or f"ecr:{operation}" in named or operation in self._unserved:
+            if setting in found or call_of(self.key, operation) in named or operation in self._unserved:
                 continue
             try:
                 found[setting] = fetch(self._client, repository)

@@ -22,6 +22,8 @@ class WrittenClient:
 
     #: Nobody makes calls.
     caller = ""
+    #: What was not written down is to be said.
+    lacking: frozenset[str] = frozenset()
 
     def __init__(self, answers: WrittenAnswers, settings: CallSettings) -> None:
         self._answers = answers

@@ -197,9 +197,13 @@ class WorkloadRead:
     uses: Sequence[WorkloadUse] = ()
 
 
+#: Stands for a region in the key of an account's public registry, which is in none.
+PUBLIC_REGION = "public"
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryKey:
-    """A private registry: one account in one region of one partition."""
+    """A private registry, one account in one region of one partition; or an account's public one."""
 
     partition: str
     account: str
