@@ -80,7 +80,8 @@ def _skipped(result: CollectResult) -> str:
     """The accounts that are not meant to be collected, the first few of them by name."""
     if not result.skipped:
         return ""
-    lines = [f"\nNot collected: {len(result.skipped):,} accounts"]
+    number = len(result.skipped)
+    lines = [f"\nNot collected: {number:,} {'account' if number == 1 else 'accounts'}"]
     for row in result.skipped[:_SKIPPED]:
         name = f" ({row.name})" if row.name else ""
         lines.append(visible(f"  {row.account}{name}: {row.reason}"))

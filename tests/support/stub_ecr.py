@@ -232,7 +232,7 @@ class Stub:
             return Answer(_UNAVAILABLE, 503, "text/html", delay_seconds=delay)
         try:
             for fault in struck:
-                _refuse(fault, operation, account, region, name)
+                refuse(fault, operation, account, region, name)
             if operation not in _OPERATIONS:
                 raise ApiError("UnknownOperationException", f"{operation} is not served by this stub")
             shape = self._model.operation_model(operation).input_shape
@@ -264,7 +264,7 @@ class Stub:
         delay = self._latency_seconds + sum(fault.seconds for fault in struck if fault.kind == "sleep")
         try:
             for fault in struck:
-                _refuse(fault, action, account, "", "", service="sts")
+                refuse(fault, action, account, "", "", service="sts")
             if action != "GetCallerIdentity":
                 raise ApiError("InvalidAction", f"Could not find operation {action}")
         except ApiError as error:
@@ -685,7 +685,7 @@ def _find(repository: Repository, image_id: dict[str, str]) -> Image | str:
     return image if not tag or tag in image.tags else "ImageTagDoesNotMatchDigest"
 
 
-def _refuse(
+def refuse(
     fault: Fault, operation: str, account: str, region: str, repository: str, service: str = "ecr"
 ) -> None:
     """Raise what a fault answers with, if it is one that does."""
@@ -881,6 +881,13 @@ def serve(
         token_seconds=token_seconds,
         latency_seconds=latency_seconds,
     )
+    with serve_stub(stub) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serve_stub(stub: Stub) -> Iterator[Server]:
+    """The same of a stub that is made already."""
     loop = asyncio.new_event_loop()
     everyone: set[asyncio.Transport] = set()
     server = loop.run_until_complete(_listen(stub, 0, everyone))
