@@ -155,6 +155,42 @@ _COLLECT_OPTIONS = (
         help="What a run that was cut short read in the last so many hours is not read again; 0 reads"
         " everything.",
     ),
+    click.option(
+        "--workload-sources",
+        envvar="DEMURRAGE_WORKLOAD_SOURCES",
+        default="all",
+        show_default=True,
+        show_envvar=True,
+        metavar="NAMES",
+        help="Who is asked what uses the images: all, none, or names with commas between them of ecs, lambda,"
+        " eks, inspector, apprunner, batch, sagemaker, codebuild.",
+    ),
+    click.option(
+        "--revisions",
+        type=click.IntRange(1, 1000),
+        envvar="DEMURRAGE_REVISIONS",
+        default=3,
+        show_default=True,
+        show_envvar=True,
+        metavar="N",
+        help="The last so many revisions of each ECS task definition and Batch job definition count as"
+        " in use.",
+    ),
+    click.option(
+        "--eks-pods",
+        is_flag=True,
+        envvar="DEMURRAGE_EKS_PODS",
+        show_envvar=True,
+        help="Ask the Kubernetes API of each EKS cluster for its pods, as your own AWS identity.",
+    ),
+    click.option(
+        "--kubeconfig",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        envvar="DEMURRAGE_KUBECONFIG",
+        show_envvar=True,
+        metavar="FILE",
+        help="The same, as the contexts of FILE say; what it tells to run, to log in, is run.",
+    ),
 )
 
 
@@ -277,14 +313,25 @@ def aws_choice(
     requests_per_second: float,
     read_timeout: float,
     resume_hours: float,
+    workload_sources: str,
+    revisions: int,
+    eks_pods: bool,
+    kubeconfig: Path | None,
 ) -> CollectOptions:
     """What `collect_options` say is to be collected; raises InputError where they make no sense together."""
     from analyzer.collect import CollectOptions
     from analyzer.collect.accounts import check_options
     from analyzer.collect.credentials import RoleOptions
+    from analyzer.collect.workloads import WorkloadOptions, check_sources
+    from analyzer.collect.workloads.kubeconfig import load_kubeconfig
 
     if role_name is None and external_id is not None:
         raise InputError("--external-id is for the role to assume: add --role-name")
+    sources = check_sources(words([workload_sources]))
+    if (eks_pods or kubeconfig) and "eks" not in sources:
+        raise InputError("--eks-pods and --kubeconfig are about EKS, which --workload-sources leaves out")
+    if kubeconfig is not None:
+        load_kubeconfig(kubeconfig)
     chosen = CollectOptions(
         regions=regions,
         accounts=tuple(dict.fromkeys(words(account))),
@@ -299,6 +346,9 @@ def aws_choice(
         requests_per_second=requests_per_second,
         read_seconds=read_timeout,
         resume_seconds=resume_hours * 3600,
+        workloads=WorkloadOptions(
+            sources=sources, revisions=revisions, eks_pods=eks_pods, kubeconfig=kubeconfig
+        ),
     )
     check_options(chosen, sessions)
     return chosen

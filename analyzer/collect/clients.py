@@ -12,6 +12,7 @@ these clients alone: the session they come from stays as it was.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -65,6 +66,12 @@ _PATIENCE = 10
 
 #: aws, aws-cn, aws-us-gov, aws-iso-b, aws-eusc…: not a list, so that a new one is let in.
 _PARTITION = "aws(?:-[a-z0-9]{1,12}){0,2}"
+
+
+#: The cluster that a token is for: its name among our parameters, and in the request that is signed.
+_CLUSTER, _CLUSTER_HEADER = "DemurrageCluster", "x-k8s-aws-id"
+#: How long the signature of a token lasts; EKS itself takes tokens for a few minutes more.
+_TOKEN_SECONDS = 60
 
 
 class StoppedError(Exception):
@@ -145,7 +152,7 @@ class CallSettings:
 
     #: Calls per second of one operation to one registry.
     requests_per_second: float
-    #: The same for single operations that have a rate of their own.
+    #: The same for single operations that have a rate of their own, named as IAM spells them.
     operation_rates: Mapping[str, float] = field(default_factory=dict)
     #: Connections that a client keeps.
     connections: int = 10
@@ -169,6 +176,7 @@ class ServiceClient:
         run, while those of another account cost that account.
         """
         self._client = client
+        self._service = service
         self.settings = settings
         self._is_own = is_own
         self._failures: Counter[str] = Counter()
@@ -228,7 +236,8 @@ class ServiceClient:
         with self._lock:
             bucket = self._buckets.get(operation_name)
             if bucket is None:
-                rate = self.settings.operation_rates.get(operation_name, self.settings.requests_per_second)
+                call = f"{self._service}:{operation_name}"
+                rate = self.settings.operation_rates.get(call, self.settings.requests_per_second)
                 bucket = self._buckets[operation_name] = TokenBucket(rate, sleep=self.settings.sleep)
         bucket.acquire()
         if self.settings.stop.is_set():
@@ -270,6 +279,7 @@ class AwsRegistryClient(ServiceClient):
         """Open ``place``; makes a client, and asks nothing yet."""
         self._place = place
         self._services: dict[str, ServiceClient] = {}
+        self._signer: Any = None
         client = place.access.client("ecr", place.key.region, client_config(settings))
         super().__init__(client, "ecr", settings, is_own=place.access.is_own)
         client.meta.events.register("before-parse", read_plain_json)
@@ -291,11 +301,51 @@ class AwsRegistryClient(ServiceClient):
             if found is None:
                 config = client_config(self.settings)
                 client = self._place.access.client(name, self.key.region, config)
+                client.meta.events.register("before-parse", refuse_broken_json)
                 found = ServiceClient(
                     client, iam_prefix or name, self.settings, is_own=self._place.access.is_own
                 )
                 self._services[name] = found
         return found
+
+    def eks_token(self, cluster: str) -> str:
+        """What proves to an EKS cluster of the account who we are, for about a minute.
+
+        It is a signed request for GetCallerIdentity, which the cluster sends to STS for us (EKS's user
+        guide, "cluster authentication"); nothing is sent here. Raises RefusedError, and RunError when
+        the run's own credentials fail.
+        """
+        with self._lock:
+            client = self._signer
+            if client is None:
+                client = self._signer = self._place.access.client(
+                    "sts", self.key.region, client_config(self.settings)
+                )
+                client.meta.events.register("provide-client-params.sts.GetCallerIdentity", _take_cluster)
+                client.meta.events.register("before-sign.sts.GetCallerIdentity", _name_cluster)
+        try:
+            url = client.generate_presigned_url(
+                "get_caller_identity",
+                Params={_CLUSTER: cluster},
+                ExpiresIn=_TOKEN_SECONDS,
+                HttpMethod="GET",
+            )
+        except CALL_ERRORS as error:
+            refusal = self._refusal(error, ())
+            if refusal is None:
+                raise
+            raise RefusedError(refusal) from error
+        return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+
+
+def _take_cluster(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    """Handler of botocore's provide-client-params event: the name is no parameter of STS."""
+    context[_CLUSTER] = params.pop(_CLUSTER)
+
+
+def _name_cluster(request: Any, **_: object) -> None:
+    """Handler of botocore's before-sign event: a token is good for one cluster."""
+    request.headers[_CLUSTER_HEADER] = request.context[_CLUSTER]
 
 
 def check_regions(regions: Iterable[str]) -> tuple[str, ...]:
@@ -375,6 +425,21 @@ def read_plain_json(
         if name in answer:
             customized_response_dict[name] = answer[name]
     response_dict["body"] = b"{}"
+
+
+def refuse_broken_json(operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
+    """Handler of botocore's before-parse event: a success whose JSON broke off is none.
+
+    Botocore would read it as an answer without any content: everything that runs would seem to be
+    gone. Raises ResponseParserError.
+    """
+    if response_dict["status_code"] >= 300 or "json" not in response_dict["headers"].get("content-type", ""):
+        return
+    body = response_dict["body"]
+    try:
+        json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ResponseParserError(f"the answer to {operation_model.name} is not JSON: {error}") from error
 
 
 def client_config(settings: CallSettings) -> Config:

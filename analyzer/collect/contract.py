@@ -11,10 +11,12 @@ from typing import Protocol, TypeVar
 from analyzer.collect.clients import READ_SECONDS, TOTAL_ATTEMPTS
 from analyzer.collect.credentials import RoleOptions
 from analyzer.collect.places import Skipped
+from analyzer.collect.workloads.options import WorkloadOptions
 from analyzer.model.records import (
     Checkpoint,
     Gap,
     ImageStatus,
+    KnownUse,
     Manifest,
     RegistryKey,
     RegistryRead,
@@ -60,6 +62,9 @@ class SnapshotStore(Protocol[LeaseT]):
 
     def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
         """(repository key, digest) of manifests refused before, with the image's status then."""
+
+    def known_uses(self, key: RegistryKey) -> Mapping[str, Sequence[KnownUse]]:
+        """By source, the uses of images that the registry's last snapshot has."""
 
     def commit_snapshot(self, lease: LeaseT, run: int, read: RegistryRead) -> int:
         """Write a registry's next snapshot; gives its number. Raises LeaseError if the lease is lost."""
@@ -138,6 +143,8 @@ class CollectOptions:
     read_seconds: float = READ_SECONDS
     #: What a run that was cut short read in the last so many seconds is not read again.
     resume_seconds: float = RESUME_SECONDS
+    #: What else is read in the account and region of each registry: what uses its images.
+    workloads: WorkloadOptions = field(default_factory=WorkloadOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from analyzer.collect.places import Place
 from analyzer.collect.pool import Pool
 from analyzer.collect.refusals import one_line
 from analyzer.collect.registry import RegistryCollector
+from analyzer.collect.workloads import WorkloadOptions
 from analyzer.errors import LeaseError
 from analyzer.model.records import Gap, ReadStatus, RegistryKey, ResumableSnapshot
 
@@ -49,6 +50,7 @@ class Crew(Generic[LeaseT]):
         clock: Callable[[], float],
         after_snapshot: AfterSnapshot,
         resume_seconds: float,
+        workloads: WorkloadOptions,
         open_client: OpenClient = AwsRegistryClient,
     ) -> None:
         """``workers`` is how many calls to AWS are made, and registries read, at a time."""
@@ -61,6 +63,7 @@ class Crew(Generic[LeaseT]):
         self._after_snapshot = after_snapshot
         self._open_client = open_client
         self._resume_since_ms = round((clock() - resume_seconds) * 1000)
+        self._workloads = workloads
         self._claims = Claims()
         self._lock = threading.Lock()
         self._waiting = deque(places)
@@ -186,6 +189,7 @@ class Crew(Generic[LeaseT]):
             self._clock,
             resume_since_ms=self._resume_since_ms,
             account_name=place.account_name,
+            workload_options=self._workloads,
         )
         with self._lock:
             self._active.add(collector)

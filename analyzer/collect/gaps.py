@@ -33,6 +33,21 @@ _UNKNOWN_WITHOUT = {
     "DescribeRepositoryCreationTemplates": "what new repositories would be set to is unknown",
 }
 
+#: The same of workloads, by the service that runs them.
+_UNKNOWN_WORKLOADS = {
+    "apprunner": "which images App Runner runs is not fully known",
+    "batch": "which images Batch runs is not fully known",
+    "codebuild": "which images CodeBuild builds in is not fully known",
+    "ecs": "which images ECS runs is not fully known",
+    "eks": "which images EKS runs is not fully known",
+    "events": "which images rules start tasks of is not fully known",
+    "inspector2": "which images Inspector sees in use is not fully known",
+    "kubernetes": "which images EKS runs is not fully known",
+    "lambda": "which images Lambda runs is not fully known",
+    "sagemaker": "which images SageMaker runs is not fully known",
+    "scheduler": "which images schedules start tasks of is not fully known",
+}
+
 #: The same of settings that one call gives several of.
 _UNKNOWN_SETTING = {
     "basic_scan_type_version": "which scanner basic scanning uses is unknown",
@@ -58,10 +73,12 @@ def gap_of(
 ) -> Gap:
     """The gap that ``refusal`` of ``operation`` leaves in ``repository`` ("" for the registry).
 
+    An operation of another service than ECR is named with its service: ``ecs:ListClusters``.
+
     ``kept`` is how many entries came before a listing broke off; ``settings`` are those that stay
     unknown, where the operation gives several.
     """
-    call = call_of(key, operation)
+    call = operation if ":" in operation else call_of(key, operation)
     place = f"{key.account}/{key.region}"
     if repository:
         place += f" {repository}"
@@ -81,8 +98,9 @@ def gap_of(
         start = f"the answer of {call} on {place} is not whole"
     else:
         start = f"{call} on {place} failed"
+    service = call.partition(":")[0]
     said = [_UNKNOWN_SETTING[name] for name in settings if name in _UNKNOWN_SETTING]
-    unknown = ", ".join(said) or _UNKNOWN_WITHOUT.get(operation, "")
+    unknown = ", ".join(said) or _UNKNOWN_WORKLOADS.get(service) or _UNKNOWN_WITHOUT.get(operation, "")
     if kept:
         unknown = f"the list broke off after {kept}"
     detail = f"{start}; {unknown} ({refusal.detail})" if unknown else f"{start} ({refusal.detail})"

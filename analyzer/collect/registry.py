@@ -26,10 +26,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
-from analyzer.collect import ecr, settings
+from analyzer.collect import ecr, settings, workloads
 from analyzer.collect.callers import is_excluded
 from analyzer.collect.claims import Claims
-from analyzer.collect.clients import RegistryClient, StoppedError
+from analyzer.collect.clients import AwsRegistryClient, RegistryClient, StoppedError
 from analyzer.collect.contract import LeaseT, Progress, SnapshotStore
 from analyzer.collect.ecr import BATCH, RepositoryRecord
 from analyzer.collect.gaps import call_of, gap_of, odd_gap
@@ -56,6 +56,7 @@ from analyzer.model.records import (
     RegistryKey,
     RegistryRead,
     RepositoryRead,
+    WorkloadRead,
 )
 
 T = TypeVar("T")
@@ -159,6 +160,7 @@ class RegistryCollector(Generic[LeaseT]):
         *,
         resume_since_ms: int,
         account_name: str = "",
+        workload_options: workloads.WorkloadOptions = workloads.NO_WORKLOADS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``account_name`` is what the organization calls the account; "" leaves what is known of it.
@@ -176,6 +178,8 @@ class RegistryCollector(Generic[LeaseT]):
         self._clock = clock
         self._caller = client.caller
         self._resume_since_ms = resume_since_ms
+        self._workload_options = workload_options
+        self._workloads: list[WorkloadRead] = []
         self._monotonic = monotonic
         self._checkpoints: list[Checkpoint] = []
         self._checkpoint_due = 0.0
@@ -244,6 +248,11 @@ class RegistryCollector(Generic[LeaseT]):
             self.gaps.append(gap_of(self.key, "", "DescribeRepositories", listing.refusal, kept=len(known)))
         self._progress.repositories_known(self.key, len(known))
         if listing.refusal is None or listing.refusal.reach is not Reach.REGISTRY:
+            if self._workload_options.sources and isinstance(self._client, AwsRegistryClient):
+                # First, because some of them take long, and each keeps one thread at most.
+                uses = self._store.known_uses(self.key)
+                for reader in workloads.readers(self._client, self._workload_options, uses):
+                    self._start(reader, self._keep_workloads)
             lacking = self._client.lacking
             for operation in dict.fromkeys(operation for operation, _ in _REGISTRY_SETTINGS.values()):
                 if operation not in lacking:
@@ -274,6 +283,7 @@ class RegistryCollector(Generic[LeaseT]):
             self._settings,
             sorted(self.gaps),
             [refusal for _, (refusal, _) in sorted(self._refusals.items()) if _is_lasting(refusal)],
+            sorted(self._workloads, key=lambda read: read.source),
         )
 
     # Tasks and their results. A task runs on the lane; what it gives is kept in our own thread.
@@ -402,6 +412,12 @@ class RegistryCollector(Generic[LeaseT]):
         if scanning is None:
             return read
         return replace(read, settings={**read.settings, "scanning": scanning})
+
+    # Workloads.
+
+    def _keep_workloads(self, outcome: workloads.SourceOutcome) -> None:
+        self._workloads += outcome.reads
+        self.gaps += outcome.gaps
 
     # Repositories. `_read_repository` runs on the lane and changes nothing of ours but `_unserved`.
 

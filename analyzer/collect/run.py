@@ -23,6 +23,7 @@ from analyzer.collect.contract import (
 )
 from analyzer.collect.crew import Crew, OpenClient
 from analyzer.collect.places import Places
+from analyzer.collect.workloads import NO_WORKLOADS, RATES, WorkloadOptions
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def collect(
         raise InputError("requests per second must be above zero")
     settings = CallSettings(
         requests_per_second=options.requests_per_second,
-        operation_rates={"BatchGetImage": options.batch_get_image_per_second},
+        operation_rates={
+            **{call: min(rate, options.requests_per_second) for call, rate in RATES.items()},
+            "ecr:BatchGetImage": options.batch_get_image_per_second,
+        },
         connections=max(10, options.workers),
         attempts=options.attempts,
         read_seconds=options.read_seconds,
@@ -73,6 +77,7 @@ def collect(
         settings,
         workers=options.workers,
         resume_seconds=options.resume_seconds,
+        workloads=options.workloads,
         clock=clock,
         progress=progress,
         after_snapshot=after_snapshot,
@@ -89,6 +94,7 @@ def collect_places(
     clock: Callable[[], float],
     progress: Progress,
     after_snapshot: AfterSnapshot,
+    workloads: WorkloadOptions = NO_WORKLOADS,
     open_client: OpenClient = AwsRegistryClient,
 ) -> CollectResult:
     """Read the registries that were ``found``, each through the client that ``open_client`` makes.
@@ -113,6 +119,7 @@ def collect_places(
                 clock,
                 after_snapshot,
                 resume_seconds,
+                workloads,
                 open_client,
             ).go()
         has_gaps = found.gaps or any(registry.gaps for registry in registries)

@@ -184,6 +184,14 @@ class WorkloadUse(NamedTuple):
     kind: UseKind
 
 
+class KnownUse(NamedTuple):
+    """A use that the last snapshot has."""
+
+    use: WorkloadUse
+    #: When the first of the snapshots that have it was taken.
+    seen_at_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class WorkloadRead:
     """What one source of workloads in a registry's account and region names, as one run saw it.

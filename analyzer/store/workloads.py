@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 
-from analyzer.model.records import ReadStatus, UseKind, WorkloadRead, WorkloadUse
+from analyzer.model.records import KnownUse, ReadStatus, RegistryKey, UseKind, WorkloadRead, WorkloadUse
 from analyzer.store import tables
 from analyzer.store.state import during
 
@@ -48,6 +48,38 @@ def load_workloads(
     for source, workload_id, reference_id, kind, name, text in connection.execute(query):
         uses[source][workload_id, reference_id, kind] = WorkloadUse(name, text, UseKind(kind))
     return {source: KnownWorkloads(status, uses[source]) for source, status in sources.items()}
+
+
+def known_uses(connection: Connection, key: RegistryKey) -> dict[str, list[KnownUse]]:
+    """By source, the uses that are there now, with the time of the snapshot that first saw each."""
+    use, registry, snapshot = tables.workload_use, tables.registry, tables.snapshot
+    query = (
+        select(
+            use.c.source,
+            tables.workload.c.name,
+            tables.image_reference.c.name,
+            use.c.kind,
+            snapshot.c.taken_at_ms,
+        )
+        .join(registry, registry.c.id == use.c.registry_id)
+        .join(
+            snapshot,
+            and_(snapshot.c.registry_id == use.c.registry_id, snapshot.c.number == use.c.first_snapshot),
+        )
+        .join(tables.workload, tables.workload.c.id == use.c.workload_id)
+        .join(tables.image_reference, tables.image_reference.c.id == use.c.image_reference_id)
+        .where(
+            registry.c.partition == key.partition,
+            registry.c.account == key.account,
+            registry.c.region == key.region,
+            during(use, None),
+        )
+    )
+    found: dict[str, list[KnownUse]] = {}
+    for source, workload, reference, kind, taken_at_ms in connection.execute(query):
+        known = KnownUse(WorkloadUse(workload, reference, UseKind(kind)), taken_at_ms)
+        found.setdefault(source, []).append(known)
+    return found
 
 
 def workload_reads(

@@ -14,6 +14,7 @@ from analyzer.model.records import (
     Checkpoint,
     Gap,
     ImageStatus,
+    KnownUse,
     Manifest,
     ReadStatus,
     RegistryKey,
@@ -38,7 +39,7 @@ from analyzer.store.interning import Interner, join_digest
 from analyzer.store.leases import Lease, hold_lease
 from analyzer.store.manifests import add_manifests, unknown_manifests
 from analyzer.store.state import load_repository, load_settings, media_types
-from analyzer.store.workloads import KnownWorkloads, load_workloads
+from analyzer.store.workloads import KnownWorkloads, known_uses, load_workloads
 
 #: Tables whose intervals end with the repository's.
 _OF_A_REPOSITORY = (
@@ -170,6 +171,11 @@ class Store:
                 ((name, created), join_digest(algorithm, value)): ImageStatus(status)
                 for name, created, algorithm, value, status in connection.execute(query)
             }
+
+    def known_uses(self, key: RegistryKey) -> Mapping[str, Sequence[KnownUse]]:
+        """By source, the uses of images that the registry's last snapshot has."""
+        with self._database.read() as connection:
+            return known_uses(connection, key)
 
     def commit_snapshot(self, lease: Lease, run: int, read: RegistryRead) -> int:
         """Write what ``read`` saw as the registry's next snapshot; gives its number.

@@ -1,9 +1,10 @@
 """A small ECR over HTTP, quick enough to measure a client against.
 
 It speaks what boto3 speaks to ECR (AWS JSON 1.1) and to STS's GetCallerIdentity (query, XML), for
-the calls of ``_OPERATIONS``. What it takes for granted about AWS is botocore's service model and
-the documentation; where neither says, the choice is commented. Signatures are not checked: the
-region is that of the signature, the account that of the access key when it is twelve digits long.
+the calls of ``_OPERATIONS``; services that run images are answered by ``stub_workloads``. What it takes
+for granted about AWS is botocore's service model and the documentation; where neither says, the choice
+is commented. Signatures are not checked: the region is that of the signature, the account that of the
+access key when it is twelve digits long.
 
 In a thread::
 
@@ -41,8 +42,8 @@ import threading
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +53,7 @@ import botocore.session
 from botocore.model import ListShape, Shape, StringShape, StructureShape
 
 from tests.support.registry import Image, LifecyclePreview, Registry, Repository, World, generate
+from tests.support.stub_workloads import SERVICES, Workloads
 
 _TARGET = "AmazonEC2ContainerRegistry_V20150921."
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -129,6 +131,7 @@ class Answer:
     delay_seconds: float = 0.0
     truncated: bool = False
     reset: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +198,34 @@ class Stub:
         self.struck: set[tuple[str, str, str]] = set()
         #: Called with each request before it is answered, under the world's lock, which it may change.
         self.hook: Callable[[Asked], None] = lambda _: None
+        #: What other services answer, and what they were asked.
+        self.workloads = Workloads()
         self.page_size = page_size
         self._token_seconds = token_seconds
         self._latency_seconds = latency_seconds
         self._clock = clock
         self._model = botocore.session.get_session().get_service_model("ecr")
 
-    def handle(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+    def handle(self, path: str, headers: dict[str, str], body: bytes, method: str = "POST") -> Answer:
         """The answer to one HTTP request."""
         with self.world.lock:
             if path.startswith("/_stub/"):
                 return self._aside(path.removeprefix("/_stub/"), body)
-            credential = re.search(r"Credential=([^/,]*)/\d+/([^/,]*)/", headers.get("authorization", ""))
-            key, region = credential.groups() if credential else ("", self.world.region)
+            signed = re.search(
+                r"Credential=([^/,]*)/\d+/([^/,]*)/([^/,]*)/", headers.get("authorization", "")
+            )
+            key, region, service = signed.groups() if signed else ("", self.world.region, "")
             account = key if re.fullmatch(r"\d{12}", key) else self.world.account
+            if service in SERVICES:
+                reply = self.workloads.handle(service, region, method, path, headers, body)
+                content_type = reply.headers["content-type"]
+                return Answer(
+                    reply.body,
+                    reply.status,
+                    content_type,
+                    delay_seconds=self._latency_seconds,
+                    headers=reply.headers,
+                )
             target = headers.get("x-amz-target", "")
             if not target.startswith(_TARGET):
                 return self._sts(body, account, region)
@@ -818,7 +835,8 @@ class _Connection(asyncio.Protocol):
                 return
             body = bytes(self._buffer[end + 4 : length])
             del self._buffer[:length]
-            answer = self._stub.handle(request.split(" ")[1], headers, body)
+            method, path, _ = request.split(" ")
+            answer = self._stub.handle(path, headers, body, method)
             if answer.delay_seconds:
                 self._loop.call_later(answer.delay_seconds, self._send, answer)
             else:
@@ -828,10 +846,17 @@ class _Connection(asyncio.Protocol):
     def _send(self, answer: Answer) -> None:
         if self._transport is None:
             return
-        head = b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nx-amzn-RequestId: stub\r\n\r\n" % (
-            _STATUS[answer.status],
-            answer.content_type.encode(),
-            len(answer.body),
+        more = "".join(
+            f"{name}: {value}\r\n" for name, value in answer.headers.items() if name != "content-type"
+        )
+        head = (
+            b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nx-amzn-RequestId: stub\r\n%b\r\n"
+            % (
+                _STATUS[answer.status],
+                answer.content_type.encode(),
+                len(answer.body),
+                more.encode(),
+            )
         )
         if answer.reset:
             self._transport.abort()

@@ -26,6 +26,7 @@ from analyzer.model.records import (
     Checkpoint,
     Gap,
     ImageStatus,
+    KnownUse,
     Manifest,
     RegistryKey,
     RegistryRead,
@@ -196,6 +197,13 @@ class MemoryStore:
             for (registry, repository, digest), status in self.refused.items()
             if registry == key
         }
+
+    def known_uses(self, key: RegistryKey) -> Mapping[str, Sequence[KnownUse]]:
+        before = self.reads.get(key.region)
+        if before is None:
+            return {}
+        seen = before.taken_at_ms
+        return {read.source: [KnownUse(use, seen) for use in read.uses] for read in before.workloads}
 
     def commit_snapshot(self, lease: MemoryLease, run: int, read: RegistryRead) -> int:
         assert lease.region == read.key.region
