@@ -301,7 +301,9 @@ class AwsRegistryClient(ServiceClient):
             if found is None:
                 config = client_config(self.settings)
                 client = self._place.access.client(name, self.key.region, config)
-                client.meta.events.register("before-parse", refuse_broken_json)
+                # Botocore reads CBOR, which CodeBuild speaks, to the end or not at all.
+                if client.meta.service_model.resolved_protocol in ("json", "rest-json"):
+                    client.meta.events.register("before-parse", read_plain_json)
                 found = ServiceClient(
                     client, iam_prefix or name, self.settings, is_own=self._place.access.is_own
                 )
@@ -425,21 +427,6 @@ def read_plain_json(
         if name in answer:
             customized_response_dict[name] = answer[name]
     response_dict["body"] = b"{}"
-
-
-def refuse_broken_json(operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
-    """Handler of botocore's before-parse event: a success whose JSON broke off is none.
-
-    Botocore would read it as an answer without any content: everything that runs would seem to be
-    gone. Raises ResponseParserError.
-    """
-    if response_dict["status_code"] >= 300 or "json" not in response_dict["headers"].get("content-type", ""):
-        return
-    body = response_dict["body"]
-    try:
-        json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise ResponseParserError(f"the answer to {operation_model.name} is not JSON: {error}") from error
 
 
 def client_config(settings: CallSettings) -> Config:

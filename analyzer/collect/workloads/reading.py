@@ -30,6 +30,9 @@ _WORKLOAD_CHARACTERS, _REFERENCE_CHARACTERS = 512, 1024
 #: a snapshot bears the time at which the last of its registry was listed.
 _READING_MS = 3_600_000
 
+#: In the year 9999; a time beyond it is none.
+_END_OF_TIME = 253_000_000_000
+
 #: What an endpoint answers that does not have the service at all (an emulator, a partition that
 #: lags behind), and AWS to an account that never signed up for it: nothing can run there.
 _NOT_THERE = frozenset(
@@ -263,7 +266,12 @@ def last_part(arn: object) -> str:
 
 
 def time_ms(value: object) -> int | None:
-    """A time of an answer, a datetime or ISO 8601, in milliseconds UTC; None if it cannot be understood."""
+    """A time of an answer, in milliseconds UTC; None if it cannot be understood.
+
+    Services that speak JSON give seconds since 1970, Lambda ISO 8601.
+    """
+    if isinstance(value, float | int) and 0 <= value < _END_OF_TIME:
+        return round(value * 1000)
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
