@@ -45,7 +45,7 @@ def _session() -> Session:
             for name, value in request.headers.items()
         }
         body = request.body.encode() if isinstance(request.body, str) else bytes(request.body or b"")
-        _, region, service, *_ = headers["authorization"].split("Credential=")[1].split("/")[1:5]
+        region, service = headers["authorization"].split("Credential=")[1].split("/")[2:4]
         reply = _current[0].handle(service, region, request.method, request.url, headers, body)
         return AWSResponse(request.url, reply.status, HTTPHeaders.from_dict(reply.headers), _Raw(reply.body))
 
@@ -100,7 +100,7 @@ def uses(aws: Workloads, source: str, **options: Any) -> list[tuple[str, str, Us
     (found,), gaps = read(aws, source, **options)
     assert gaps == []
     assert (found.source, str(found.status)) == (source, "complete")
-    return [tuple(use) for use in found.uses]
+    return [(use.workload, use.reference, use.kind) for use in found.uses]
 
 
 def again(reads: Sequence[WorkloadRead], seen_at_ms: int = SEEN_AT_MS) -> dict[str, list[KnownUse]]:
