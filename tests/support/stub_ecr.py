@@ -206,7 +206,7 @@ class Stub:
         self._clock = clock
         self._model = botocore.session.get_session().get_service_model("ecr")
 
-    def handle(self, path: str, headers: dict[str, str], body: bytes, method: str = "POST") -> Answer:
+    def handle(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
         """The answer to one HTTP request."""
         with self.world.lock:
             if path.startswith("/_stub/"):
@@ -217,7 +217,9 @@ class Stub:
             key, region, service = signed.groups() if signed else ("", self.world.region, "")
             account = key if re.fullmatch(r"\d{12}", key) else self.world.account
             if service in SERVICES:
-                reply = self.workloads.handle(service, region, method, path, headers, body)
+                reply = self.workloads.handle(
+                    service, region, headers.get(":method", "POST"), path, headers, body
+                )
                 content_type = reply.headers["content-type"]
                 return Answer(
                     reply.body,
@@ -835,8 +837,9 @@ class _Connection(asyncio.Protocol):
                 return
             body = bytes(self._buffer[end + 4 : length])
             del self._buffer[:length]
-            method, path, _ = request.split(" ")
-            answer = self._stub.handle(path, headers, body, method)
+            # As HTTP/2 has it, among the headers.
+            headers[":method"], path, _ = request.split(" ")
+            answer = self._stub.handle(path, headers, body)
             if answer.delay_seconds:
                 self._loop.call_later(answer.delay_seconds, self._send, answer)
             else:
