@@ -242,6 +242,7 @@ def pages(
 ) -> Iterator[Mapping[str, Any]]:
     """The pages of a listing; raises RefusedError at the page that did not come."""
     token: object = None
+    used: set[object] = set()
     while True:
         if token is None:
             page = client.call(operation, tolerate=tolerate, maxResults=_PAGE, **parameters)
@@ -254,8 +255,10 @@ def pages(
         following = page.get("nextToken")
         if not following:
             return
-        if following == token:
-            raise RefusedError(unusable("the same page token came twice in a row"))
+        # Not only the one before: tokens that lead in a circle would be followed for ever.
+        if not isinstance(following, str) or following in used:
+            raise RefusedError(unusable("a page token came that had been used before, or that is none"))
+        used.add(following)
         token = following
 
 

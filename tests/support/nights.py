@@ -69,6 +69,7 @@ def _create(registry: Registry, name: str, rng: random.Random, at: float) -> Non
         _push(repository, rng, at)
     _push_index(repository, rng, at)
     _set_policy(repository, rng, at)
+    repository.scan_on_push = rng.random() < 0.5
     repository.resource_tags = {"team": name.partition("/")[0]}
 
 
@@ -132,11 +133,12 @@ def _set_policy(repository: Repository, rng: random.Random, _at: float) -> None:
         f'"countNumber":{rng.randrange(1, 50)}}},"action":{{"type":"expire"}}}}]}}'
     )
     repository.lifecycle_policy = rng.choice((None, keep, keep, SPOILT_POLICY))
+    repository.policy = rng.choice((None, '{"Version":"2012-10-17","Statement":[]}'))
 
 
 def _remove(repository: Repository, rng: random.Random, _at: float) -> None:
     if rng.random() < 0.2:
-        del repository.registry.repositories[repository.name]
+        repository.registry.repositories.pop(repository.name, None)
 
 
 def _blob(rng: random.Random) -> tuple[str, int]:

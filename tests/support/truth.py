@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.model.records import Artifact, Gap, ImageStatus, ReadStatus, RegistryRead, ScanSummary
@@ -24,14 +24,21 @@ _CALL_OF_SETTING = {
     "scan_on_push": "ecr:DescribeRepositories",
     "encryption": "ecr:DescribeRepositories",
     "lifecycle_policy_text": "ecr:GetLifecyclePolicy",
+    "repository_policy_text": "ecr:GetRepositoryPolicy",
+    "scanning": "ecr:BatchGetRepositoryScanningConfiguration",
     "tags": "ecr:ListTagsForResource",
     "blob_mounting": "ecr:GetAccountSetting",
+    "basic_scan_type_version": "ecr:GetAccountSetting",
+    "registry_policy_scope": "ecr:GetAccountSetting",
+    "registry_policy_text": "ecr:GetRegistryPolicy",
+    "replication_configuration": "ecr:DescribeRegistry",
+    "repository_creation_templates": "ecr:DescribeRepositoryCreationTemplates",
+    "scanning_configuration": "ecr:GetRegistryScanningConfiguration",
     "pull_through_cache_rules": "ecr:DescribePullThroughCacheRules",
     "pull_time_update_exclusions": "ecr:ListPullTimeUpdateExclusions",
 }
 _REPOSITORIES: Place = ("", "ecr:DescribeRepositories")
-#: Calls that this module knows what to expect of.
-JUDGED_CALLS = frozenset({*_CALL_OF_SETTING.values(), "ecr:DescribeImages", "ecr:BatchGetImage"})
+_MANIFESTS = "ecr:BatchGetImage"
 
 _DAY = 86_400
 
@@ -92,41 +99,48 @@ def differences(truth: Held, read: RegistryRead, stored: Collection[str]) -> Cou
             apart = sum(artifacts.get(digest) != real.artifacts.get(digest) for digest in keys)
             found[name, "ecr:DescribeImages"] += apart
         found[name, "ecr:DescribeImages"] += entry.status is not ReadStatus.COMPLETE
-        found[name, "ecr:BatchGetImage"] += len(artifacts.keys() - set(stored))
+        found[name, _MANIFESTS] += len(artifacts.keys() - set(stored))
     return +found
 
 
-def claims(gaps: Iterable[Gap]) -> Counter[Place]:
-    """What ``gaps`` say is missing, in the terms of `differences`."""
-    found: Counter[Place] = Counter()
-    for gap in gaps:
-        found[gap.repository, gap.call] += gap.count
-    return found
-
-
-def untold(different: Counter[Place], claimed: Counter[Place]) -> list[str]:
+def untold(different: Counter[Place], gaps: Sequence[Gap]) -> list[str]:
     """Each difference that no gap covers, in words; of manifests the numbers must agree as well.
 
-    While the list of repositories is incomplete, what is known of those that were not listed stands as it
-    was: one gap says so for all of them.
+    A gap of the whole registry covers the same call in all its repositories, and one for the list of
+    repositories all of those that stand as they were because they were not listed. That a repository is
+    gone covers all that would have been asked of it.
     """
+    places = {(gap.repository, gap.call) for gap in gaps}
+    gone = {gap.repository for gap in gaps if gap.reason == "RepositoryNotFoundException"}
     complaints = []
     for (repository, call), number in sorted(different.items()):
-        place = f"{repository or 'the registry'} {call}"
-        if (repository, call) not in claimed and _REPOSITORIES not in claimed:
-            complaints.append(f"{number} differences in {place}, and no gap")
-        elif call == "ecr:BatchGetImage" and claimed[repository, call] not in (0, number):
-            complaints.append(f"{number} manifests missing in {place}, told are {claimed[repository, call]}")
+        covering = {(repository, call), ("", call), _REPOSITORIES}
+        if repository not in gone and not covering & places:
+            complaints.append(f"{number} differences in {_named(repository, call)}, and no gap")
+        told = sum(gap.count for gap in gaps if (gap.repository, gap.call) == (repository, call))
+        if call == _MANIFESTS and told not in (0, number):
+            complaints.append(f"{number} manifests missing in {_named(repository, call)}, told are {told}")
     return complaints
 
 
-def unfounded(different: Counter[Place], claimed: Counter[Place]) -> list[str]:
-    """Each gap under which nothing is missing, in words."""
+def unfounded(
+    different: Counter[Place], gaps: Sequence[Gap], refused: Collection[Place] = frozenset()
+) -> list[str]:
+    """Each gap under which nothing is missing, in words.
+
+    ``refused`` are the places where a call got no good answer: what is known from an earlier night may
+    well be as it was, and is not known to be.
+    """
+    founded = {*different, *refused, *(("", call) for _, call in (*different, *refused))}
     return [
-        f"a gap in {repository or 'the registry'} {call}, and nothing is missing"
-        for repository, call in sorted(claimed)
-        if (repository, call) not in different and call in JUDGED_CALLS
+        f"a gap in {_named(gap.repository, gap.call)} ({gap.reason}), and nothing is missing"
+        for gap in gaps
+        if (gap.repository, gap.call) not in founded
     ]
+
+
+def _named(repository: str, call: str) -> str:
+    return f"{call} of {repository or 'the registry'}"
 
 
 def _different_settings(
@@ -181,6 +195,13 @@ def _settings(repository: Repository) -> dict[str, object]:
         "scan_on_push": repository.scan_on_push,
         "encryption": repository.encryption,
         "lifecycle_policy_text": repository.lifecycle_policy,
+        "repository_policy_text": repository.policy,
+        # Of registries without a rule of scanning.
+        "scanning": {
+            "appliedScanFilters": [],
+            "scanFrequency": "SCAN_ON_PUSH" if repository.scan_on_push else "MANUAL",
+            "scanOnPush": repository.scan_on_push,
+        },
         "tags": repository.resource_tags,
     }
 
@@ -188,6 +209,12 @@ def _settings(repository: Repository) -> dict[str, object]:
 def _registry_settings(registry: Registry) -> dict[str, object]:
     return {
         "blob_mounting": registry.settings["BLOB_MOUNTING"],
+        "basic_scan_type_version": registry.settings["BASIC_SCAN_TYPE_VERSION"],
+        "registry_policy_scope": registry.settings["REGISTRY_POLICY_SCOPE"],
+        "registry_policy_text": registry.policy,
+        "replication_configuration": registry.replication,
+        "repository_creation_templates": registry.creation_templates,
+        "scanning_configuration": registry.scanning,
         "pull_through_cache_rules": registry.pull_through_cache_rules,
         "pull_time_update_exclusions": sorted(registry.pull_time_update_exclusions),
     }

@@ -19,7 +19,7 @@ from tests.support import invariants
 from tests.support.nights import REGIONS, first_night, next_night
 from tests.support.registry import World
 from tests.support.stub_ecr import serve
-from tests.support.truth import Held, claims, differences, held, unfounded, untold
+from tests.support.truth import Held, differences, held, unfounded, untold
 from tests.support.warm_starts import warm_starts
 
 REGION = REGIONS[0]
@@ -206,11 +206,19 @@ def test_a_difference_is_found_wherever_it_is(
 
 
 def test_a_difference_without_a_gap_and_a_gap_without_a_difference_are_found() -> None:
+    def gap(repository: str, call: str, reason: str = "AccessDenied", count: int = 1) -> Gap:
+        return Gap("1", "r", repository, call, reason, count=count)
+
     images, manifests = ("app", "ecr:DescribeImages"), ("app", "ecr:BatchGetImage")
-    gap = Gap("1", "r", *images, "AccessDenied")
-    assert untold(Counter({images: 2}), claims([gap])) == []
-    assert untold(Counter({images: 2}), Counter()) == ["2 differences in app ecr:DescribeImages, and no gap"]
-    assert untold(Counter({manifests: 2}), Counter({manifests: 3}))
-    assert untold(Counter({manifests: 2}), Counter({manifests: 2})) == []
-    assert unfounded(Counter({images: 2}), claims([gap])) == []
-    assert unfounded(Counter(), claims([gap]))
+    for covering in (gap(*images), gap("", images[1]), gap("app", "x", "RepositoryNotFoundException")):
+        assert untold(Counter({images: 2}), [covering]) == []
+    for other in ([], [gap("else", images[1])], [gap("app", "ecr:GetLifecyclePolicy")]):
+        assert untold(Counter({images: 2}), other) == [
+            "2 differences in ecr:DescribeImages of app, and no gap"
+        ]
+    assert untold(Counter({manifests: 2}), [gap(*manifests, count=3)])
+    assert untold(Counter({manifests: 2}), [gap(*manifests, count=2)]) == []
+    assert unfounded(Counter({images: 2}), [gap(*images), gap("", images[1])]) == []
+    assert unfounded(Counter(), [gap(*images)], [images]) == []
+    assert unfounded(Counter({images: 2}), [gap(*manifests)])
+    assert unfounded(Counter(), [gap(*images)], [manifests])
