@@ -212,6 +212,10 @@ def _cents(shown: Decimal | None, money: Money) -> str:
     return "<$0.01" if not shown and money.amount else f"${shown:,.2f}"
 
 
+#: The call of gaps that are no call's: somebody else collects the registry.
+_LEASE = "lease"
+
+
 def gaps_text(gaps: Sequence[Gap], *, accepted: int = 0) -> str:
     """What was refused, a line each, the first few of them."""
     lines = [f"\nGaps: {len(gaps):,}. What they hide is in no figure above"] if gaps else []
@@ -222,7 +226,11 @@ def gaps_text(gaps: Sequence[Gap], *, accepted: int = 0) -> str:
         start = f"  {place}: " if place else "  "
         # Nor does anything else in the answer tell of an account that lets nobody in.
         why = f": {gap.detail}" if gap.detail and not gap.region else ""
-        lines.append(_wrapped(visible(f"{start}{gap.call} {gap.reason}{times}{why}")))
+        line = f"{start}{gap.call} {gap.reason}{times}{why}"
+        if gap.call == _LEASE and gap.detail:
+            # Who holds the registry, since when and on which host: that is all there is to know.
+            line = f"  {gap.detail}"
+        lines.append(_wrapped(visible(line)))
     if len(gaps) > _GAPS:
         lines.append(f"  and {len(gaps) - _GAPS:,} more")
     if accepted:

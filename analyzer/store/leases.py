@@ -3,6 +3,9 @@
 A lease is a row with holder, host and heartbeat, and a fencing number that grows with every
 holder. The commit of a snapshot checks the number inside its own transaction, so that a holder
 that was thought dead and comes back cannot write over its successor.
+
+How long a holder has been silent is told by one clock, whichever host asks: on PostgreSQL the
+server's, since those of several hosts may be hours apart; on SQLite that of the one host there is.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, extract, func, literal, select, update
 
 from analyzer.errors import LeaseError, RunError
 from analyzer.model.records import RegistryKey
@@ -74,10 +77,12 @@ def hold_lease(
 ) -> Iterator[Lease]:
     """The lease on ``key``, kept alive by a thread until the block ends.
 
+    ``now_ms`` is this host's clock, which counts on SQLite alone.
+
     Raises LeaseError, saying who holds it since when and where, when another collector does.
     """
     number = registry_id(database, key)
-    fence = _acquire(database, key, number, holder, host, now_ms())
+    fence = _acquire(database, key, number, holder, host, now_ms)
     lease = Lease(key, number, fence, threading.Event())
     stop = threading.Event()
     beat = threading.Thread(
@@ -95,15 +100,20 @@ def hold_lease(
             _held.discard((key, fence))
 
 
-def _acquire(database: Database, key: RegistryKey, number: int, holder: str, host: str, now_ms: int) -> int:
+def _acquire(
+    database: Database, key: RegistryKey, number: int, holder: str, host: str, now_ms: Callable[[], int]
+) -> int:
     table = tables.lease
     mine = table.c.registry_id == number
     with database.write() as connection:
         insert_rows(connection, table, [{"registry_id": number, "fence": 0}], only_new=True)
-        row = connection.execute(select(table).where(mine).with_for_update()).one()
+        now = _now(database, now_ms)
+        query = select(table, now.label("now_ms")).where(mine).with_for_update(of=table)
+        row = connection.execute(query).one()
         if (
             row.holder is not None
-            and now_ms - row.heartbeat_at_ms < STALE_AFTER_MS
+            # A heartbeat far in the future is older than the moment at which the clock was set back.
+            and abs(row.now_ms - row.heartbeat_at_ms) < STALE_AFTER_MS
             and not (row.host == host and _is_dead(row.holder, key, row.fence))
         ):
             raise LeaseError(
@@ -113,11 +123,21 @@ def _acquire(database: Database, key: RegistryKey, number: int, holder: str, hos
         fence = int(row.fence) + 1
         values = {"fence": fence, "holder": holder, "host": host}
         connection.execute(
-            update(table).where(mine).values(**values, acquired_at_ms=now_ms, heartbeat_at_ms=now_ms)
+            update(table).where(mine).values(**values, acquired_at_ms=now, heartbeat_at_ms=now)
         )
         # Before anybody else can see the row. Should the commit fail, this is a number never used.
         _held.add((key, fence))
     return fence
+
+
+def _now(database: Database, now_ms: Callable[[], int]) -> ColumnElement[int]:
+    """The moment by the clock that counts, in milliseconds since 1970 UTC."""
+    return literal(now_ms(), BigInteger) if database.is_sqlite else _server_ms()
+
+
+def _server_ms() -> ColumnElement[int]:
+    # Not that of the transaction's start, which may have waited for a lock since.
+    return cast(func.floor(extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
 
 
 def _is_dead(holder: str, key: RegistryKey, fence: int) -> bool:
@@ -140,7 +160,7 @@ def _is_dead(holder: str, key: RegistryKey, fence: int) -> bool:
 def _keep_alive(database: Database, lease: Lease, stop: threading.Event, now_ms: Callable[[], int]) -> None:
     while not stop.wait(_HEARTBEAT_SECONDS):
         try:
-            held = _update(database, lease, {"heartbeat_at_ms": now_ms()})
+            held = _update(database, lease, {"heartbeat_at_ms": _now(database, now_ms)})
         except RunError:
             # A database that is busy or away for a moment costs one heartbeat; what counts is the
             # check at commit.

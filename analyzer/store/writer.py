@@ -75,7 +75,7 @@ class Store:
     """One database of snapshots; safe to use from threads."""
 
     def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
-        """Write to ``database``; ``now_ms`` is the clock of leases (milliseconds, UTC)."""
+        """Write to ``database``; ``now_ms`` is this host's clock for leases (milliseconds, UTC)."""
         self._database = database
         self._interner = Interner(database)
         self._now_ms = now_ms

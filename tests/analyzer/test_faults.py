@@ -168,14 +168,33 @@ class Nights:
             stored = wanted - store.unknown_manifests(wanted)
             real = differences(held(self.world, region), read, stored)
             gaps = [gap for gap in self.result.gaps if gap.region == region]
+            elsewhere = _elsewhere(self.world, region) if len(self._regions) > 1 else {}
+            refused: set[Place] = {(name, "ecr:BatchGetImage") for name in elsewhere}
             struck: set[Place] = {
                 (repository, f"ecr:{operation}")
                 for place, repository, operation in self.server.stub.struck
                 if place == region
             }
-            wrong = [*untold(real, gaps), *unfounded(real, gaps, frozenset() if fresh else struck)]
+            refused = refused & struck if fresh else struck
+            wrong = [*untold(real, gaps, elsewhere), *unfounded(real, gaps, refused)]
             found += [f"{region}: {complaint}" for complaint in wrong]
         return found
+
+
+def _elsewhere(world: World, region: str) -> dict[str, int]:
+    """How many manifests of each repository of ``region`` another region has too."""
+    others = {
+        digest
+        for repository in world.repositories()
+        if repository.registry.region != region
+        for digest in repository.images
+    }
+    repositories = world.registry(region=region).repositories
+    return {
+        name: len(others & one.images.keys())
+        for name, one in repositories.items()
+        if others & one.images.keys()
+    }
 
 
 def _plan(rng: random.Random, world: World) -> list[Fault]:

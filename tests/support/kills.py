@@ -219,8 +219,8 @@ class Season:
         reads = self._last_reads()
         for region in REGIONS:
             now = held(self._world, region)
-            apart = differences(old[region], reads[region], after.manifests).keys()
-            apart &= differences(now, reads[region], after.manifests).keys()
+            from_old = differences(old[region], reads[region], after.manifests)
+            apart = from_old.keys() & differences(now, reads[region], after.manifests).keys()
             mixed = sorted(place for place in apart if place[1] != "ecr:BatchGetImage")
             self._check(not mixed, f"{region} is neither as it was nor as it is: {mixed}")
         return after

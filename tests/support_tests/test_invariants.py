@@ -23,6 +23,10 @@ from tests.support.truth import Held, differences, held, unfounded, untold
 from tests.support.warm_starts import warm_starts
 
 REGION = REGIONS[0]
+_OVERLAP = """
+    INSERT INTO repository_read SELECT repository_id, 2, NULL, status FROM repository_read
+    WHERE first_snapshot = 1 AND gone_snapshot IS NULL
+"""
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,7 @@ def test_a_sound_database_is_found_sound(
         ("UPDATE artifact SET gone_snapshot = 3 WHERE gone_snapshot IS NULL", "the last snapshot is 2"),
         ("UPDATE tag SET first_snapshot = 3 WHERE gone_snapshot IS NULL", "the last snapshot is 2"),
         (
-            "INSERT INTO repository_read SELECT repository_id, 2, NULL, 'x' FROM repository_read LIMIT 1",
+            _OVERLAP,
             "overlapping",
         ),
         (

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import BigInteger, literal, select, update
 
 from analyzer.errors import LeaseError, RunError
 from analyzer.model.records import RegistryKey
@@ -20,6 +20,7 @@ from analyzer.store.engine import Database
 from analyzer.store.leases import STALE_AFTER_MS
 from analyzer.store.writer import Store
 from tests.analyzer.store.examples import HOST, KEY, commit, image, latest, read_of, stored
+from tests.support.databases import Provider
 
 _START = 1_700_000_000_000
 
@@ -35,8 +36,11 @@ class _Clock:
 
 
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    """The clock that counts, on PostgreSQL too."""
+    clock = _Clock()
+    monkeypatch.setattr(leases, "_server_ms", lambda: literal(clock.now_ms, BigInteger))
+    return clock
 
 
 @pytest.fixture
@@ -126,6 +130,63 @@ def test_silent_holder_is_given_five_minutes(
     else:
         with pytest.raises(LeaseError, match="somebody"), store.lease(KEY, "next", "elsewhere"):
             pass
+
+
+@pytest.mark.parametrize(("ahead_ms", "free"), [(STALE_AFTER_MS - 1, False), (STALE_AFTER_MS, True)])
+def test_heartbeat_from_before_the_clock_was_set_back_does_not_hold_for_ever(
+    database: Database, store: Store, clock: _Clock, ahead_ms: int, free: bool
+) -> None:
+    _leave_behind(database, store, "somebody")
+    clock.now_ms -= ahead_ms
+    if free:
+        with store.lease(KEY, "next", "elsewhere"):
+            assert _row(database).heartbeat_at_ms == clock.now_ms
+    else:
+        with pytest.raises(LeaseError, match="somebody"), store.lease(KEY, "next", "elsewhere"):
+            pass
+
+
+_HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize("skew_ms", [-_HOUR_MS, 0, _HOUR_MS])
+@pytest.mark.parametrize("other_skew_ms", [-_HOUR_MS, _HOUR_MS])
+def test_clocks_of_hosts_that_are_hours_apart_neither_take_nor_keep_a_lease(
+    postgresql: Provider, skew_ms: int, other_skew_ms: int
+) -> None:
+    database = postgresql.clean()
+    started = round(time.time() * 1000)
+    holder = Store(database, lambda: round(time.time() * 1000) + skew_ms)
+    other = Store(database, lambda: round(time.time() * 1000) + other_skew_ms)
+    with holder.lease(KEY, "holder", HOST):
+        row = _row(database)
+        # The server is on this host: its clock is ours.
+        assert started - 1000 <= row.heartbeat_at_ms == row.acquired_at_ms <= time.time() * 1000 + 1000
+        with pytest.raises(LeaseError, match="holder on host"), other.lease(KEY, "other", "elsewhere"):
+            pass
+        # Silent for as long as the server's clock says, it may be taken over, and no sooner.
+        for silent_ms, free in ((STALE_AFTER_MS - 60_000, False), (STALE_AFTER_MS, True)):
+            with database.write() as connection:
+                connection.execute(
+                    update(tables.lease).values(heartbeat_at_ms=row.heartbeat_at_ms - silent_ms)
+                )
+            if not free:
+                with pytest.raises(LeaseError), other.lease(KEY, "other", "elsewhere"):
+                    pass
+        with other.lease(KEY, "other", "elsewhere"):
+            assert _row(database).holder == "other"
+
+
+@pytest.mark.parametrize("skew_ms", [-_HOUR_MS, _HOUR_MS])
+def test_heartbeats_are_by_the_clock_of_the_server(
+    postgresql: Provider, monkeypatch: pytest.MonkeyPatch, skew_ms: int
+) -> None:
+    monkeypatch.setattr(leases, "_HEARTBEAT_SECONDS", 0.01)
+    database = postgresql.clean()
+    with Store(database, lambda: round(time.time() * 1000) + skew_ms).lease(KEY, "holder", HOST):
+        first = _row(database).heartbeat_at_ms
+        _wait_for(lambda: _row(database).heartbeat_at_ms > first)
+        assert abs(_row(database).heartbeat_at_ms - time.time() * 1000) < STALE_AFTER_MS
 
 
 def test_dead_process_of_the_same_host_is_succeeded_at_once(
