@@ -45,7 +45,9 @@ def load_tags(connection: Connection, frames: Frames, snapshots: Sequence[Snapsh
     """
     tag, name = tables.tag, tables.tag_name
     places = Places(
-        snapshots, frames.repositories["registry"].to_numpy(np.int64), _ids(connection, frames, snapshots)
+        snapshots,
+        frames.repositories["registry"].to_numpy(np.int64),
+        repository_ids(connection, frames, snapshots),
     )
     rows = places.read(connection, tag, tag.c.digest_id, tag.c.tag_name_id)
     artifacts = frames.artifacts
@@ -58,7 +60,7 @@ def load_tags(connection: Connection, frames: Frames, snapshots: Sequence[Snapsh
     return [" ".join(sorted(tags.get(position, ()))) for position in range(len(keys))]
 
 
-def _ids(connection: Connection, frames: Frames, snapshots: Sequence[SnapshotRef]) -> Int64:
+def repository_ids(connection: Connection, frames: Frames, snapshots: Sequence[SnapshotRef]) -> Int64:
     """Database ids of ``frames.repositories``, in their order."""
     table = tables.repository
     query = select(table.c.registry_id, table.c.name, table.c.created_at_ms, table.c.id)
