@@ -14,6 +14,7 @@ import pandas as pd
 from analyzer.model.frames import NEVER_PULLED, NO_TIME, Bools, Frames, Int32, Int64
 from analyzer.model.frontier import PricedFrontier
 from analyzer.model.records import Gap, ImageStatus, ReadStatus
+from analyzer.model.registry_settings import Scans, Settings
 from analyzer.model.results import (
     POSSIBLY_REACHED,
     UNKNOWN_SIZE,
@@ -30,6 +31,8 @@ from analyzer.model.results import (
 )
 from analyzer.model.units import Money, Scope, ScopeChoice, add_up, from_ms
 from analyzer.pricing import PriceBook, StorageRates, price_rows, rates
+from analyzer.replication import find_replication
+from analyzer.settings_rows import image_columns, registry_settings, repository_settings
 from analyzer.storage import COUNTS, Storage
 
 _SCOPES: tuple[Scope, ...] = ("repository", "registry")
@@ -56,20 +59,27 @@ def assemble_report(
     digests: Sequence[str],
     tags: Sequence[str],
     in_use: Sequence[str] | npt.NDArray[np.object_],
+    settings: Settings,
+    scans: Scans,
     frontier: Sequence[PricedFrontier] = (),
 ) -> Report:
     """The report on ``frames``: ``storage`` is their analysis, ``digests`` and ``tags`` their names.
 
-    ``in_use`` says of every artifact how it is used (``references.use_words``), and ``frontier`` are the
-    sweeps to show beside it.
+    ``in_use`` says of every artifact how it is used (``references.use_words``), ``settings`` and
+    ``scans`` are theirs, and ``frontier`` are the sweeps to show beside it.
 
     Money is exact and unrounded; rows add up to their totals before rounding.
     """
     pricing = _Pricing(frames, storage, prices)
+    replication = find_replication(frames, settings)
     registries = [
-        _with_ends(pricing.registry(position), question.scope) for position in range(len(frames.registries))
+        replace(_with_ends(pricing.registry(position), question.scope), settings=own)
+        for position, own in enumerate(registry_settings(frames, settings))
     ]
-    repositories = [pricing.repository(position) for position in range(len(frames.repositories))]
+    repositories = [
+        replace(pricing.repository(position), settings=own)
+        for position, own in enumerate(repository_settings(frames, settings, replication))
+    ]
     taken = frames.registries["taken_at_ms"]
     return Report(
         scope=question.scope,
@@ -89,7 +99,7 @@ def assemble_report(
         prices=price_rows(prices, frames.registries["region"]),
         gaps=tuple(gaps),
         accepted_gaps=tuple(accepted_gaps),
-        images=_images(frames, storage, digests, tags, in_use),
+        images=_images(frames, storage, digests, tags, in_use, image_columns(scans, replication)),
         frontier=tuple(frontier),
     )
 
@@ -359,6 +369,7 @@ def _images(
     digests: Sequence[str],
     tags: Sequence[str],
     in_use: Sequence[str] | npt.NDArray[np.object_],
+    more: pd.DataFrame,
 ) -> pd.DataFrame:
     artifacts, repositories = frames.artifacts, frames.repositories
     registry = repositories["registry"].to_numpy(np.int64)[artifacts.repository]
@@ -385,6 +396,7 @@ def _images(
             "in_use": in_use,
         }
     )
+    table = pd.concat([table, more], axis=1)
     # Frames come by repository already, so a stable sort by digest inside each one is what is left.
     order = np.lexsort((table["digest"].to_numpy(str), artifacts.repository))
     return table.take(order).reset_index(drop=True)

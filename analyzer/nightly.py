@@ -33,6 +33,7 @@ from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames, load_frames_with_facts
 from analyzer.store.manifests import load_size_conflicts
 from analyzer.store.names import load_digest_ids, load_digests, load_tags
+from analyzer.store.settings import load_all_settings, load_scans
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, snapshots_of_run
 from analyzer.store.workload_frames import load_workload_frames
 from analyzer.store.writer import Store
@@ -132,6 +133,8 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         workloads = load_workload_frames(connection, snapshots)
         families = find_families(frames)
         usage = find_usage(workloads, (), frames, facts, families, partial(load_digest_ids, connection))
+        settings = load_all_settings(connection, frames, snapshots)
+        scans = load_scans(connection, frames, snapshots)
     gaps = sorted((*recorded, *standing_gaps(frames, conflicts)))
     newest = max(snapshot.taken_at_ms for snapshot in snapshots)
     at_ms = newest if options.at_ms is None else options.at_ms
@@ -145,6 +148,8 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         accepted_gaps=accepted,
         digests=digests,
         tags=tags,
+        settings=settings,
+        scans=scans,
         in_use=use_words(usage, coverage_of(workloads, frames.registries), frames),
         frontier=_frontier(frames, facts, families, at_ms, options.prices),
     )

@@ -26,6 +26,7 @@ import pandas as pd
 
 from analyzer.model.frontier import FrontierPoint, PricedFrontier
 from analyzer.model.records import Gap
+from analyzer.model.registry_settings import SEVERITIES
 from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money, iso
 from reports.facts import low_scope
@@ -40,6 +41,7 @@ from reports.missing import (
     repositories_of_registry,
 )
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded, rounded_costs, shared_bytes
+from reports.settings_csv import REGISTRY_COLUMNS, REPOSITORY_COLUMNS, registry_cells, repository_cells
 from reports.text import UNSEEN, visible
 
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
@@ -63,6 +65,13 @@ _IMAGE_COLUMNS: Final = (
     "unique_bytes_repository",
     "unique_bytes_registry",
     "in_use",
+    "scan_status",
+    "scan_completed",
+    *(f"findings_{severity}" for severity in SEVERITIES),
+    "replica",
+    "replicated",
+    "not_replicated",
+    "replication_unknown",
 )
 
 _IMAGE_BYTES: Final = frozenset({"logical_bytes", "unique_bytes_repository", "unique_bytes_registry"})
@@ -218,6 +227,7 @@ def _repositories(report: Report) -> str:
         "orphaned_cost_leaves_out",
         "has_lifecycle_policy",
         "pull_through_cache",
+        *REPOSITORY_COLUMNS,
     ]
     rows = [
         _repository(row, high, low, orphaned)
@@ -242,9 +252,7 @@ def _repositories(report: Report) -> str:
         amount_text(costs.shared),
         "0.00",
         _reasons(report.shared_cost),
-        "",
-        "",
-        "",
+        *([""] * (3 + len(REPOSITORY_COLUMNS))),
     ]
     return _table(header, [*rows, shared])
 
@@ -279,7 +287,12 @@ def _repository(
         _reasons(row.orphaned_cost),
         _truth(row.has_lifecycle_policy),
         _truth(row.pull_through_cache),
+        *_neutralised(repository_cells(row.settings, bytes_of_repository(row))),
     ]
+
+
+def _neutralised(cells: Iterable[_Cell]) -> list[_Cell]:
+    return [neutral(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def _registries(report: Report) -> str:
@@ -307,6 +320,7 @@ def _registries(report: Report) -> str:
         "cost_low_scope",
         "cost_high_scope",
         "cost_leaves_out",
+        *REGISTRY_COLUMNS,
     ]
     unsized, uncounted = bytes_of_registries(report), counts_of_registries(report)
     rows = []
@@ -324,6 +338,7 @@ def _registries(report: Report) -> str:
                 low_scope(report, row),
                 report.totals.cost_high_scope,
                 _reasons(row.cost.repository, row.cost.registry, row.cost_low, row.cost_high),
+                *_neutralised(registry_cells(row.settings)),
             ]
         )
     return _table(header, rows)

@@ -44,6 +44,7 @@ from reports.missing import (
     repositories_of_registry,
 )
 from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded, rounded_costs, shared_bytes
+from reports.settings_json import registry_settings, repository_settings
 from reports.text import json_escaped
 
 _Object = dict[str, Any]
@@ -258,6 +259,7 @@ def _repository(report: Report, costs: Costs, n: int) -> _Object:
         "orphaned_cost": _money(row.orphaned_cost, costs.repositories_orphaned[n], "repository"),
         "has_lifecycle_policy": row.has_lifecycle_policy,
         "pull_through_cache": row.pull_through_cache,
+        "settings": repository_settings(row.settings, missing),
     }
 
 
@@ -291,6 +293,7 @@ def _registry(report: Report, costs: Costs, n: int, missing: Missing, uncounted:
             "low": _money(row.cost_low, costs.registries_low[n], low_scope(report, row)),
             "high": _money(row.cost_high, costs.registries_high[n], report.totals.cost_high_scope),
         },
+        "settings": registry_settings(row.settings),
     }
 
 

@@ -7,7 +7,7 @@ in every group of repositories that could share it).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pandas as pd
 
 from analyzer.model.records import Gap
+from analyzer.model.registry_settings import RegistrySettings, RepositorySettings
 from analyzer.model.units import Money, Scope
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class RepositoryRow:
     #: True, False, or None where the rules could not be read, or one of them could have filled any
     #: repository.
     pull_through_cache: bool | None
+    settings: RepositorySettings = field(default_factory=RepositorySettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ class RegistryRow:
     #: The two ends that ``--scope auto`` shows: equal where sharing is known to be off.
     cost_low: Money
     cost_high: Money
+    settings: RegistrySettings = field(default_factory=RegistrySettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +215,8 @@ class Report:
     #: One row per artifact: account, region, repository, digest, kind (image, index, referrer,
     #: unknown), tags (space separated), tagged, orphaned, stale, pushed_at, last_pull (ISO date,
     #: "never"), image_status, logical_bytes, unique_bytes_repository, unique_bytes_registry, in_use
-    #: (running, configured, previous, "unknown", or "" for not known to be used).
+    #: (running, configured, previous, "unknown", or "" for not known to be used), and what
+    #: ``settings_rows.image_columns`` gives.
     #: Ordered by account, region, repository, digest.
     images: pd.DataFrame
     #: What keeping fewer images, and keeping them for fewer days, would come to; empty where that

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from analyzer.assembly import Question, assemble_report
 from analyzer.model.records import Gap
+from analyzer.model.registry_settings import Settings, no_scans
 from analyzer.model.results import RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money, ScopeChoice
 from analyzer.pricing import PriceBook, bundled_prices, load_prices
@@ -48,6 +49,11 @@ def _report(case: Case, scope: ScopeChoice, prices: PriceBook, gaps: Iterable[Ga
         digests=[f"sha256:{number:064x}" for number in range(artifacts)],
         tags=[""] * artifacts,
         in_use=["unknown"] * artifacts,
+        settings=Settings(
+            [{}] * len(case.frames.registries),
+            [{}] * len(case.frames.repositories),
+        ),
+        scans=no_scans(artifacts),
     )
 
 

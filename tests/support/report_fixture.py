@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer.model.records import Gap
+from analyzer.model.registry_settings import SEVERITIES
 from analyzer.model.results import (
     AgeBucket,
     Counts,
@@ -275,9 +276,25 @@ def _repository(
             "unique_bytes_repository": bytes_ // 3,
             "unique_bytes_registry": bytes_ // 4,
             "in_use": np.where(never, "", "running"),
+            **_looked_at(size, n),
         }
     )
     return row, images
+
+
+def _looked_at(size: int, n: int) -> dict[str, object]:
+    """Columns about scans and replicas; every second repository is scanned, and no draw is made."""
+    scanned = n % 2 == 0
+    counts = pd.Series([n % 5 if scanned else None] * size, dtype="Int64")
+    return {
+        "scan_status": "COMPLETE" if scanned else "",
+        "scan_completed": "2026-11-01" if scanned else "",
+        **{f"findings_{severity}": counts for severity in SEVERITIES},
+        "replica": ("no", "yes", "unknown")[n % 3],
+        "replicated": n % 2,
+        "not_replicated": 0,
+        "replication_unknown": 0,
+    }
 
 
 def _summed(counts: Sequence[Counts]) -> Counts:
@@ -471,5 +488,6 @@ def _no_images() -> pd.DataFrame:
                 name: pd.Series([], dtype=np.int64)
                 for name in ("logical_bytes", "unique_bytes_repository", "unique_bytes_registry")
             },
+            **_looked_at(0, 0),
         }
     )
