@@ -112,8 +112,8 @@ def _scanning_cell(settings: RegistrySettings) -> Cell:
         return _UNKNOWN_CELL
     scanner = settings.basic_scan_type_version
     kind = settings.scan_type.lower()
-    if settings.scan_type == "BASIC" and scanner is not None:
-        kind = f"{kind}, {scanner}"
+    if settings.scan_type == "BASIC":
+        kind = f"{kind}, {scanner or 'scanner unknown'}"
     return Cell(
         text=kind, notes=_notes([scan_rule_words(rule) for rule in settings.scan_rules]) or ("no rule",)
     )

@@ -86,7 +86,10 @@ def test_the_tables_and_their_headers_are_stable() -> None:
         "physical_bytes_repository_scope,physical_bytes_registry_scope,unique_bytes,shared_bytes,"
         "untagged_freed_bytes,orphaned_freed_bytes,stale_freed_bytes,cost_repository_scope_usd_per_month,"
         "cost_registry_scope_usd_per_month,orphaned_cost_usd_per_month,cost_leaves_out,"
-        "orphaned_cost_leaves_out,has_lifecycle_policy,pull_through_cache"
+        "orphaned_cost_leaves_out,has_lifecycle_policy,pull_through_cache,scan_frequency,scan_filters,"
+        "scan_frequency_by_rules,exposure,exposed_to,replicated_to,not_replicated_artifacts,"
+        "replication_unknown_artifacts,replica_of,replica_artifacts,possible_replica_artifacts,"
+        "replica_bytes_repository_scope,possible_replica_bytes_repository_scope,creation_template,tags"
     )
     assert headers["registries.csv"] == (
         "partition,account,region,snapshot,run,taken_at,status,blob_mounting,blob_mounting_ever,repositories,"
@@ -94,11 +97,14 @@ def test_the_tables_and_their_headers_are_stable() -> None:
         "stale_images,never_pulled_images,archived_images,logical_bytes,physical_bytes_repository_scope,"
         "physical_bytes_registry_scope,shared_bytes,cost_repository_scope_usd_per_month,"
         "cost_registry_scope_usd_per_month,cost_low_usd_per_month,cost_high_usd_per_month,cost_low_scope,"
-        "cost_high_scope,cost_leaves_out"
+        "cost_high_scope,cost_leaves_out,scan_type,basic_scan_type_version,scan_rules,replication_rules,"
+        "policy_scope,policy_lets_in,creation_templates"
     )
     assert headers["images.csv"] == (
         "account,region,repository,digest,kind,tags,tagged,orphaned,stale,pushed_at,last_pull,image_status,"
-        "logical_bytes,unique_bytes_repository,unique_bytes_registry,in_use"
+        "logical_bytes,unique_bytes_repository,unique_bytes_registry,in_use,scan_status,scan_completed,"
+        "findings_critical,findings_high,findings_medium,findings_low,findings_informational,"
+        "findings_undefined,replica,replicated,not_replicated,replication_unknown"
     )
     assert headers["gaps.csv"] == (
         "account,region,repository,call,reason,detail,count,accepted,accepted_because"

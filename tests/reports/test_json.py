@@ -62,6 +62,7 @@ def test_the_document_has_its_keys_in_their_order() -> None:
         "orphaned_cost",
         "has_lifecycle_policy",
         "pull_through_cache",
+        "settings",
     ]
     assert list(document["totals"]["cost"]) == ["repository", "registry", "low", "high"]
     assert document["prices"]["gb_bytes"] == 1_073_741_824

@@ -71,6 +71,7 @@ REPOSITORIES_NEVER_LISTED = "repositories that were never listed"
 POSSIBLY_REACHED = "images that may belong to an index that could not be read"
 
 RUN = 42
+_IMAGE_ORDER = ("account", "region", "repository", "digest")
 
 
 def build_report(
@@ -127,7 +128,10 @@ def build_report(
     if hostile and rows:
         for n, name in enumerate(HOSTILE[: len(rows)]):
             rows[n] = replace(rows[n], repository=name)
-            frames[n] = frames[n].assign(repository=name)
+            # As objects: Arrow, which pandas keeps texts in where it is installed, takes no half a pair.
+            names = pd.Series([name] * len(frames[n]), frames[n].index, dtype=object)
+            frames[n] = frames[n].assign(repository=names)
+        frames[0]["tags"] = frames[0]["tags"].astype(object)
         frames[0].loc[frames[0].index[: len(HOSTILE)], "tags"] = HOSTILE[: len(frames[0])]
     return _report(rows, frames, keys, scope, mounting, unknown_region, gaps, not_read=not_read)
 
@@ -358,7 +362,9 @@ def _report(
             )
         )
     images = pd.concat(frames, ignore_index=True) if frames else _no_images()
-    images = images.sort_values(["account", "region", "repository", "digest"], ignore_index=True)
+    # Not by pandas, which would sort by Arrow's texts.
+    names = list(zip(*(images[name].tolist() for name in _IMAGE_ORDER), strict=True))
+    images = images.take(sorted(range(len(names)), key=names.__getitem__)).reset_index(drop=True)
     return Report(
         scope=scope,
         at=AT,
