@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 
+import pandas as pd
 from hypothesis import HealthCheck, settings
+
+# Some hostile names are half of a surrogate pair, which reports have to survive and Arrow's strings,
+# pandas' choice where pyarrow is installed, cannot hold. What the program stores never has one.
+pd.options.mode.string_storage = "python"
 
 # Two shared cores make any one example slow now and then; pytest-timeout catches what hangs.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
