@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from analyzer.collect.examination import AwsFacts, SessionFacts
-from analyzer.collect.permissions import Permission, policy_document
+from analyzer.collect.permissions import WORKLOADS, Permission, policy_document
 from analyzer.collect.probes import PlaceProbe, Probed, Verdict
 from analyzer.model.checks import Check, CheckStatus, Examination, MissingPolicy
 from analyzer.model.units import iso
@@ -36,12 +36,17 @@ _STATUS_OF = {
 _LISTING = "ecr:DescribeRepositories"
 
 
-def judge(checks: Sequence[Check], aws: AwsFacts | None, now: datetime) -> Examination:
-    """All checks: those made already, and those that ``aws`` allows; None where it was not asked."""
+def judge(
+    checks: Sequence[Check], aws: AwsFacts | None, now: datetime, *, asks_clusters: bool = False
+) -> Examination:
+    """All checks: those made already, and those that ``aws`` allows; None where it was not asked.
+
+    ``asks_clusters`` is whether the nightly run has a way into EKS clusters.
+    """
     if aws is None:
         return Examination(checks=tuple(checks))
     return Examination(
-        checks=(*checks, *_session_checks(aws, now), *_place_checks(aws)),
+        checks=(*checks, *_session_checks(aws, now), *_place_checks(aws, asks_clusters=asks_clusters)),
         missing=missing_policies(aws),
     )
 
@@ -157,7 +162,7 @@ def _clock(ahead_seconds: float | None) -> Check:
     return Check(id=name, status=_OK, found="as AWS's, within 2 s" if off < 2 else found)
 
 
-def _place_checks(aws: AwsFacts) -> Iterator[Check]:
+def _place_checks(aws: AwsFacts, *, asks_clusters: bool) -> Iterator[Check]:
     for account in aws.accounts:
         for probed in account.probed:
             yield _permission(probed, account.account, "", blocks_run=False)
@@ -181,7 +186,7 @@ def _place_checks(aws: AwsFacts) -> Iterator[Check]:
             blocks_run=is_useless,
         )
     for place in aws.probes:
-        yield from _registry_checks(place, granted, is_useless=is_useless)
+        yield from _registry_checks(place, granted, is_useless=is_useless, asks_clusters=asks_clusters)
     if not aws.probes and not aws.places.gaps:
         yield Check(
             id="registry.reachable",
@@ -193,7 +198,7 @@ def _place_checks(aws: AwsFacts) -> Iterator[Check]:
 
 
 def _registry_checks(
-    place: PlaceProbe, granted: Mapping[tuple[str, str], str], *, is_useless: bool
+    place: PlaceProbe, granted: Mapping[tuple[str, str], str], *, is_useless: bool, asks_clusters: bool
 ) -> Iterator[Check]:
     """The checks of one registry; ``granted`` names a region for (account, action) where it is there."""
     subject = f"{place.key.account}/{place.key.region}"
@@ -214,6 +219,23 @@ def _registry_checks(
         elsewhere = granted.get((place.key.account, probed.permission.action), "")
         yield _permission(probed, subject, elsewhere, blocks_run=blocks_run)
     yield _exclusion(place, subject)
+    if place.eks_clusters:
+        yield _pods(place.eks_clusters, subject, asks_clusters=asks_clusters)
+
+
+def _pods(clusters: int, subject: str, *, asks_clusters: bool) -> Check:
+    name = "registry.pods"
+    what = "1 EKS cluster" if clusters == 1 else f"{clusters:,} EKS clusters"
+    if asks_clusters:
+        found = f"{what}; whether Kubernetes lets the collector list pods is not tried"
+        return Check(id=name, subject=subject, status=CheckStatus.SKIPPED, found=found)
+    return Check(
+        id=name,
+        subject=subject,
+        status=_WARNING,
+        found=f"{what}, whose pods are not asked for: what they run is a gap",
+        mend="give a way in with --eks-pods or --kubeconfig, or leave eks out of --workload-sources",
+    )
 
 
 def _permission(probed: Probed, subject: str, elsewhere: str, *, blocks_run: bool) -> Check:
@@ -227,6 +249,9 @@ def _permission(probed: Probed, subject: str, elsewhere: str, *, blocks_run: boo
             mend = f"{row.action} ({row.purpose}) is forbidden by the policy that AWS names, not only missing"
     elif probed.verdict is Verdict.NOT_OFFERED:
         found = f"not offered here ({found})"
+        if row.part in WORKLOADS:
+            # Nothing can run there, and the nightly run has no gap of it either.
+            status = CheckStatus.SKIPPED
     elif probed.verdict is Verdict.NOTHING_THERE and elsewhere:
         # IAM knows no regions: what is granted in one is granted here, unless somebody forbade it.
         status, found = CheckStatus.SKIPPED, f"{found}; granted in {elsewhere}"

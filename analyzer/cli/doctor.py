@@ -45,8 +45,9 @@ def doctor_command(context: click.Context, /, *, for_verify: bool, **options: An
     now = time.time()
     checks = check_surroundings(context)
     checks += check_database(shared.db_location, round(now * 1000), folder=shared.data_folder)
+    asks_clusters = bool(options["eks_pods"] or options["kubeconfig"])
     aws, further = _ask_aws(shared, for_verify=for_verify, **options)
-    found = judge([*checks, *further], aws, datetime.fromtimestamp(now, UTC))
+    found = judge([*checks, *further], aws, datetime.fromtimestamp(now, UTC), asks_clusters=asks_clusters)
     shared.write(examination_json(found) if shared.format == "json" else examination_text(found))
     return _status(found)
 

@@ -36,10 +36,22 @@ def _checked_role(_context: click.Context, _parameter: click.Parameter, value: s
     callback=_checked_role,
     help="With base-policy: the role to assume, with its path if it has one.",
 )
+@click.option(
+    "--without-workloads", is_flag=True, help="With policy: without what reads the users of images."
+)
 @click.option("--for-verify", is_flag=True, help="With policy: with what `demurrage verify` needs.")
 @global_options
 @click.pass_context
-def role_command(context: click.Context, /, form: str, partition: str, name: str, *, for_verify: bool) -> int:
+def role_command(
+    context: click.Context,
+    /,
+    form: str,
+    partition: str,
+    name: str,
+    *,
+    without_workloads: bool,
+    for_verify: bool,
+) -> int:
     """Print the role that demurrage needs, for you to review and roll out.
 
     cloudformation and terraform are the whole role, for member accounts; policy is the JSON of its
@@ -50,8 +62,10 @@ def role_command(context: click.Context, /, form: str, partition: str, name: str
     if form in _FILES:
         shared.write(files("analyzer").joinpath("roles", _FILES[form]).read_text(encoding="utf-8"))
         return 0
-    from analyzer.collect.permissions import BASE, READER, VERIFY, permissions_of, policy_text
+    from analyzer.collect.permissions import BASE, READER, VERIFY, WORKLOADS, permissions_of, policy_text
 
-    parts = BASE if form == "base-policy" else (*READER, VERIFY) if for_verify else READER
+    parts = set(BASE if form == "base-policy" else (*READER, VERIFY) if for_verify else READER)
+    if without_workloads:
+        parts -= set(WORKLOADS)
     shared.write(policy_text(permissions_of(parts), partition, role=name))
     return 0

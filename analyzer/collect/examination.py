@@ -35,6 +35,7 @@ from analyzer.collect.permissions import (
     VERIFY,
     Permission,
     permissions_of,
+    workload_part,
 )
 from analyzer.collect.places import Place, Places
 from analyzer.collect.probes import (
@@ -46,6 +47,7 @@ from analyzer.collect.probes import (
 )
 from analyzer.collect.refusals import RefusedError, one_line
 from analyzer.collect.regions import ALL_REGIONS, HOME_REGIONS
+from analyzer.collect.workload_probes import probe_workloads
 from analyzer.errors import DemurrageError, RunError
 
 if TYPE_CHECKING:
@@ -145,6 +147,7 @@ def _probe_all(
     wanted = permissions_of(parts)
     total = len(places.places)
     progress(0, total)
+    sources = options.workloads.sources
     pool = ThreadPoolExecutor(max(1, min(options.workers, total)), thread_name_prefix="doctor")
     try:
         if ALL_REGIONS in options.regions:
@@ -152,7 +155,7 @@ def _probe_all(
             accounts = [pool.submit(_probe_regions, place, settings) for place in of_account.values()]
         else:
             accounts = []
-        registries = [pool.submit(_probe, place, settings, wanted) for place in places.places]
+        registries = [pool.submit(_probe, place, settings, wanted, sources) for place in places.places]
         for done, registry in enumerate(as_completed(registries), 1):
             facts.probes.append(registry.result())
             progress(done, total)
@@ -165,8 +168,17 @@ def _probe_all(
         facts.accounts.sort(key=lambda probe: probe.account)
 
 
-def _probe(place: Place, settings: CallSettings, wanted: Sequence[Permission]) -> PlaceProbe:
-    return probe_place(AwsRegistryClient(place, settings), wanted)
+def _probe(
+    place: Place, settings: CallSettings, wanted: Sequence[Permission], sources: Sequence[str]
+) -> PlaceProbe:
+    client = AwsRegistryClient(place, settings)
+    found = probe_place(client, wanted)
+    if sources and found.out_of_reach is None:
+        rows = permissions_of(tuple(map(workload_part, sources)))
+        workloads = probe_workloads(client, sources, rows)
+        found.probed += workloads.probed
+        found.eks_clusters = workloads.clusters
+    return found
 
 
 def _probe_regions(place: Place, settings: CallSettings) -> AccountProbe:

@@ -23,8 +23,63 @@ ORGANIZATION: Final = "organization"
 UNITS: Final = "units"
 ENTER: Final = "enter"
 
+#: By source of workloads, what it is for and what reading it takes. All of it lists what there is in
+#: the account, so a narrower resource would let in no less; and what is about single functions, models
+#: or services has to reach every one of them.
+_WORKLOADS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "ecs": (
+        "what ECS runs and may start",
+        (
+            "ecs:DescribeServiceRevisions",
+            "ecs:DescribeServices",
+            "ecs:DescribeTaskDefinition",
+            "ecs:DescribeTasks",
+            "ecs:ListClusters",
+            "ecs:ListServices",
+            "ecs:ListTaskDefinitions",
+            "ecs:ListTasks",
+            "events:ListRuleNamesByTarget",
+            "events:ListTargetsByRule",
+            "scheduler:GetSchedule",
+            "scheduler:ListSchedules",
+        ),
+    ),
+    "lambda": ("what functions run", ("lambda:GetFunction", "lambda:ListFunctions")),
+    "eks": ("which EKS clusters there are", ("eks:DescribeCluster", "eks:ListClusters")),
+    "inspector": ("what Amazon Inspector sees in use", ("inspector2:ListCoverage",)),
+    "apprunner": ("what App Runner runs", ("apprunner:DescribeService", "apprunner:ListServices")),
+    "batch": (
+        "what Batch runs",
+        (
+            "batch:DescribeJobDefinitions",
+            "batch:DescribeJobQueues",
+            "batch:DescribeJobs",
+            "batch:ListJobs",
+        ),
+    ),
+    "sagemaker": (
+        "what SageMaker serves",
+        (
+            "sagemaker:DescribeEndpoint",
+            "sagemaker:DescribeModel",
+            "sagemaker:ListEndpoints",
+            "sagemaker:ListModels",
+        ),
+    ),
+    "codebuild": ("what CodeBuild builds in", ("codebuild:BatchGetProjects", "codebuild:ListProjects")),
+}
+
+
+def workload_part(source: str) -> str:
+    """The part of the collector's work that reading one source of workloads is."""
+    return f"workloads.{source}"
+
+
+#: All sources of workloads.
+WORKLOADS: Final = tuple(map(workload_part, _WORKLOADS))
+
 #: What the role in each account needs to be read every night.
-READER: Final = (REGISTRY, REGIONS)
+READER: Final = (REGISTRY, REGIONS, *WORKLOADS)
 #: What leads into the accounts of an organization.
 BASE: Final = (ORGANIZATION, UNITS, ENTER)
 
@@ -121,6 +176,11 @@ PERMISSIONS: Final = (
             "organizations:ListOrganizationalUnitsForParent": "which units there are",
             "organizations:ListRoots": "where the organization's units begin",
         },
+    ),
+    *(
+        row
+        for source, (purpose, actions) in _WORKLOADS.items()
+        for row in _rows(workload_part(source), EVERYTHING, dict.fromkeys(actions, purpose))
     ),
     *_rows(ENTER, ROLES, {"sts:AssumeRole": "entering other accounts"}),
 )

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from analyzer.collect import ecr
 from analyzer.collect.callers import is_excluded
 from analyzer.collect.clients import RegistryClient, ServiceClient
-from analyzer.collect.permissions import REPOSITORIES, Permission
+from analyzer.collect.permissions import REGISTRY, REPOSITORIES, Permission
 from analyzer.collect.refusals import (
     ACCESS_CODES,
     PARAMETER_CODES,
@@ -138,6 +138,8 @@ class PlaceProbe:
     probed: list[Probed] = field(default_factory=list)
     #: Whether the caller's pulls leave no trace; None where that is not known.
     is_excluded: bool | None = None
+    #: EKS clusters in its account and region, as far as they were asked for.
+    eks_clusters: int = 0
     #: Why the registry could not be asked at all; None where it could.
     out_of_reach: Refusal | None = None
 
@@ -169,7 +171,7 @@ def tried_actions() -> frozenset[str]:
 
 def probe_place(client: RegistryClient, permissions: Iterable[Permission]) -> PlaceProbe:
     """Try each of ``permissions``, which are ECR's, in the registry of ``client``."""
-    prober = _Prober(permissions)
+    prober = Prober(permissions)
     found = PlaceProbe(client.key, client.caller)
     listed = prober.ask(client, _LISTING, {"maxResults": _LOOKED_AT})
     refusal = prober.refusals.get(_LISTING)
@@ -201,7 +203,7 @@ def probe_regions(open_service: Callable[[str], ServiceClient], rows: Iterable[P
 
     ``open_service`` gives the client of a service, by boto3's name.
     """
-    prober = _Prober(rows)
+    prober = Prober(rows)
     prober.ask(open_service("account"), _LIST_REGIONS, {"MaxResults": 1})
     if _LIST_REGIONS not in prober.refusals:
         prober.note(_DESCRIBE_REGIONS, Verdict.UNTRIED, f"not needed beside {_LIST_REGIONS}")
@@ -216,7 +218,7 @@ def probe_regions(open_service: Callable[[str], ServiceClient], rows: Iterable[P
 
 def probe_organization(client: ServiceClient, permissions: Iterable[Permission]) -> list[Probed]:
     """Try each of ``permissions``, which are of AWS Organizations."""
-    prober = _Prober(permissions)
+    prober = Prober(permissions)
     prober.ask(client, _LIST_ACCOUNTS, {"MaxResults": 1})
     roots = (prober.ask(client, _LIST_ROOTS, {}) or {}).get("Roots") or []
     if roots:
@@ -236,7 +238,7 @@ class _Caller(Protocol):
         """As `ServiceClient.call`."""
 
 
-class _Prober:
+class Prober:
     """Asks, and keeps what became of each question."""
 
     def __init__(self, permissions: Iterable[Permission]) -> None:
@@ -288,7 +290,8 @@ def _judged(permission: Permission, refusal: Refusal, about: str) -> Probed:
         return Probed(permission, Verdict.DENIED, said)
     is_unserved = refusal.reason in UNSERVED_CODES
     # A registry-wide call has no parameter of the registry's own that could be wrong.
-    is_unknown_setting = refusal.reason in PARAMETER_CODES and permission.resource != REPOSITORIES
+    is_of_registry = permission.part == REGISTRY and permission.resource != REPOSITORIES
+    is_unknown_setting = refusal.reason in PARAMETER_CODES and is_of_registry
     if is_unserved or is_unknown_setting:
         return Probed(permission, Verdict.NOT_OFFERED, said)
     return Probed(permission, Verdict.UNKNOWN, said)

@@ -34,6 +34,12 @@ variable "role_name" {
   default     = "demurrage-reader"
 }
 
+variable "workloads" {
+  description = "Whether to read what uses images. lambda:GetFunction also gives links to functions' code."
+  type        = bool
+  default     = true
+}
+
 variable "verify_previews" {
   description = "Whether `demurrage verify` may ask ECR for lifecycle previews, which AWS counts as a write."
   type        = bool
@@ -107,6 +113,43 @@ data "aws_iam_policy_document" "registries" {
   }
 }
 
+data "aws_iam_policy_document" "workloads" {
+  statement {
+    resources = ["*"]
+    actions = [
+      "apprunner:DescribeService",
+      "apprunner:ListServices",
+      "batch:DescribeJobDefinitions",
+      "batch:DescribeJobQueues",
+      "batch:DescribeJobs",
+      "batch:ListJobs",
+      "codebuild:BatchGetProjects",
+      "codebuild:ListProjects",
+      "ecs:DescribeServiceRevisions",
+      "ecs:DescribeServices",
+      "ecs:DescribeTaskDefinition",
+      "ecs:DescribeTasks",
+      "ecs:ListClusters",
+      "ecs:ListServices",
+      "ecs:ListTaskDefinitions",
+      "ecs:ListTasks",
+      "eks:DescribeCluster",
+      "eks:ListClusters",
+      "events:ListRuleNamesByTarget",
+      "events:ListTargetsByRule",
+      "inspector2:ListCoverage",
+      "lambda:GetFunction",
+      "lambda:ListFunctions",
+      "sagemaker:DescribeEndpoint",
+      "sagemaker:DescribeModel",
+      "sagemaker:ListEndpoints",
+      "sagemaker:ListModels",
+      "scheduler:GetSchedule",
+      "scheduler:ListSchedules",
+    ]
+  }
+}
+
 data "aws_iam_policy_document" "verify" {
   statement {
     resources = [local.repositories]
@@ -128,6 +171,13 @@ resource "aws_iam_role_policy" "registries" {
   name   = "registries"
   role   = aws_iam_role.demurrage.id
   policy = data.aws_iam_policy_document.registries.json
+}
+
+resource "aws_iam_role_policy" "workloads" {
+  count  = var.workloads ? 1 : 0
+  name   = "workloads"
+  role   = aws_iam_role.demurrage.id
+  policy = data.aws_iam_policy_document.workloads.json
 }
 
 resource "aws_iam_role_policy" "verify" {

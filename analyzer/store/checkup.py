@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from analyzer.errors import DemurrageError, InputError
 from analyzer.model.checks import Check, CheckStatus
@@ -16,7 +16,7 @@ from analyzer.model.records import ReadStatus
 from analyzer.model.units import from_ms, iso
 from analyzer.store import tables
 from analyzer.store.engine import MOUNTS, ChangedError, Database
-from analyzer.store.leases import STALE_AFTER_MS
+from analyzer.store.leases import STALE_AFTER_MS, HeldLease, held_leases
 from analyzer.store.schema import SchemaStatus, schema_error, schema_status
 
 _OK, _WARNING, _FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
@@ -93,12 +93,13 @@ def _contents(database: Database, now_ms: int) -> list[Check]:
 
 def _contents_once(database: Database, now_ms: int) -> list[Check]:
     with database.read() as connection:
+        held = held_leases(database, connection, socket.gethostname(), now_ms)
         return [
             _disk(database.file, _nightly_share(connection, now_ms))
             if database.is_sqlite
             else _size(connection),
-            _leases(connection, now_ms),
-            _runs(connection, now_ms),
+            _leases(held),
+            _runs(connection, held, now_ms),
             *_snapshots(connection, now_ms),
         ]
 
@@ -271,10 +272,9 @@ def _size(connection: Connection) -> Check:
     )
 
 
-def _leases(connection: Connection, now_ms: int) -> Check:
-    held = _held(connection)
+def _leases(held: Sequence[HeldLease]) -> Check:
     name = "database.leases"
-    stale = [row for row in held if not _is_alive(row, now_ms)]
+    stale = [lease for lease in held if not lease.is_alive]
     if stale:
         return Check(
             id=name,
@@ -287,29 +287,14 @@ def _leases(connection: Connection, now_ms: int) -> Check:
     return Check(id=name, status=_OK, found="none is held")
 
 
-def _held(connection: Connection) -> list[Row[Any]]:
-    lease, registry = tables.lease, tables.registry
-    query = (
-        select(lease, registry.c.account, registry.c.region)
-        .join(registry, registry.c.id == lease.c.registry_id)
-        .where(lease.c.holder.is_not(None))
-        .order_by(registry.c.account, registry.c.region)
-    )
-    return list(connection.execute(query).all())
-
-
-def _is_alive(row: Row[Any], now_ms: int) -> bool:
-    return bool(now_ms - row.heartbeat_at_ms < STALE_AFTER_MS)
-
-
-def _holder(row: Row[Any]) -> str:
+def _holder(lease: HeldLease) -> str:
     return (
-        f"{row.account}/{row.region} by {row.holder} on {row.host} since {iso(from_ms(row.acquired_at_ms))}"
-        f" (last sign of life {iso(from_ms(row.heartbeat_at_ms))})"
+        f"{lease.key.account}/{lease.key.region} by {lease.holder} on {lease.host} since"
+        f" {iso(from_ms(lease.acquired_at_ms))} (last sign of life {iso(from_ms(lease.heartbeat_at_ms))})"
     )
 
 
-def _runs(connection: Connection, now_ms: int) -> Check:
+def _runs(connection: Connection, held: Sequence[HeldLease], now_ms: int) -> Check:
     """How the last run ended; one that did not is going on only while somebody holds a lease."""
     run = tables.run
     last = connection.execute(select(run).order_by(run.c.id.desc()).limit(1)).one_or_none()
@@ -319,7 +304,7 @@ def _runs(connection: Connection, now_ms: int) -> Check:
     began = f"run {last.id} of {iso(from_ms(last.started_at_ms))} on {last.host}"
     if last.status == "running":
         is_young = now_ms - last.started_at_ms < STALE_AFTER_MS
-        if is_young or any(_is_alive(row, now_ms) for row in _held(connection)):
+        if is_young or any(lease.is_alive for lease in held):
             return Check(id=name, status=_OK, found=f"{began} is going on")
         return Check(
             id=name,

@@ -112,8 +112,7 @@ def _acquire(
         row = connection.execute(query).one()
         if (
             row.holder is not None
-            # A heartbeat far in the future is older than the moment at which the clock was set back.
-            and abs(row.now_ms - row.heartbeat_at_ms) < STALE_AFTER_MS
+            and not _is_silent(row.now_ms, row.heartbeat_at_ms)
             and not (row.host == host and _is_dead(row.holder, key, row.fence))
         ):
             raise LeaseError(
@@ -138,6 +137,41 @@ def _now(database: Database, now_ms: Callable[[], int]) -> ColumnElement[int]:
 def _server_ms() -> ColumnElement[int]:
     # Not that of the transaction's start, which may have waited for a lock since.
     return cast(func.floor(extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
+
+
+def _is_silent(now_ms: int, heartbeat_at_ms: int) -> bool:
+    """Whether nothing was heard for so long that the lease is anybody's."""
+    # A heartbeat far in the future is older than the moment at which the clock was set back.
+    return abs(now_ms - heartbeat_at_ms) >= STALE_AFTER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease that is taken, and whether whoever took it is still there."""
+
+    key: RegistryKey
+    holder: str
+    host: str
+    acquired_at_ms: int
+    heartbeat_at_ms: int
+    is_alive: bool
+
+
+def held_leases(database: Database, connection: Connection, host: str, now_ms: int) -> list[HeldLease]:
+    """All that are taken, by account and region, seen from ``host``; ``now_ms`` is as for `hold_lease`."""
+    lease, registry = tables.lease, tables.registry
+    query = (
+        select(lease, registry, _now(database, lambda: now_ms).label("now_ms"))
+        .join(registry, registry.c.id == lease.c.registry_id)
+        .where(lease.c.holder.is_not(None))
+    )
+    found = []
+    for row in connection.execute(query):
+        key = RegistryKey(row.partition, row.account, row.region)
+        is_gone = row.host == host and _is_dead(row.holder, key, row.fence)
+        is_alive = not (is_gone or _is_silent(row.now_ms, row.heartbeat_at_ms))
+        found.append(HeldLease(key, row.holder, row.host, row.acquired_at_ms, row.heartbeat_at_ms, is_alive))
+    return sorted(found, key=lambda entry: (entry.key.account, entry.key.region))
 
 
 def _is_dead(holder: str, key: RegistryKey, fence: int) -> bool:

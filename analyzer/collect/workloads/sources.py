@@ -119,7 +119,7 @@ def _read(
 
 def _fetched(reading: Reading) -> object:
     """What the source's function gives; nothing where AWS does not offer the service."""
-    if not is_offered(_ENDPOINTS[reading.source], reading.key):
+    if not is_source_offered(reading.source, reading.key):
         return None
     try:
         return _FETCH[reading.source](reading)
@@ -130,6 +130,11 @@ def _fetched(reading: Reading) -> object:
 @cache
 def _resolver() -> EndpointResolver:
     return EndpointResolver(create_loader().load_data("endpoints"))
+
+
+def is_source_offered(source: str, key: RegistryKey) -> bool:
+    """Whether AWS offers the service of a source of workloads in the region of ``key``."""
+    return is_offered(_ENDPOINTS[source], key)
 
 
 def is_offered(endpoint: str, key: RegistryKey) -> bool:

@@ -18,13 +18,24 @@ from moto.server import ThreadedMotoServer
 
 from analyzer.collect import CollectOptions, examination
 from analyzer.collect.examination import examine
-from analyzer.collect.permissions import BASE, READER, REGISTRY, VERIFY, permissions_of, policy_document
+from analyzer.collect.permissions import (
+    BASE,
+    READER,
+    REGIONS,
+    REGISTRY,
+    VERIFY,
+    WORKLOADS,
+    permissions_of,
+    policy_document,
+)
+from analyzer.collect.workloads import ACTIONS
 from analyzer.doctor import judge
 from analyzer.store.engine import Database
 from analyzer.store.schema import upgrade_schema
 from tests.analyzer.cli.conftest import Outcome
 from tests.support.registry import World
 from tests.support.stub_ecr import Fault, Server
+from tests.support.stub_workloads import Refused, Request
 
 Cli = Callable[..., Outcome]
 REGION = ("--region", "eu-west-1")
@@ -55,6 +66,12 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
         str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns)
         for path in folder.rglob("*")
     }
+
+
+@pytest.fixture(autouse=True)
+def _no_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is about them asks for them: nine more services to ask take time."""
+    monkeypatch.setenv("DEMURRAGE_WORKLOAD_SOURCES", "none")
 
 
 @pytest.fixture
@@ -141,6 +158,30 @@ def test_each_action_denied_is_what_the_policy_grants(excluded: Server) -> None:
         assert not found.is_clean
         # Without the list of repositories there is nothing to report on.
         assert found.can_run == (row.operation != "DescribeRepositories")
+
+
+def test_what_reads_workloads_is_looked_for_where_they_are_read(demurrage: Cli, excluded: Server) -> None:
+    def refuse(_: Request) -> dict[str, object]:
+        raise Refused("AccessDeniedException", "not authorized to perform: lambda:GetFunction")
+
+    excluded.stub.workloads.answers = {
+        "lambda:GetFunction": refuse,
+        "eks:ListClusters": {"clusters": ["one"]},
+    }
+    outcome = _doctor(demurrage, "--workload-sources", "lambda,eks")
+    assert outcome.status == 4
+    (missing,) = _answer(outcome)["missing_policies"]
+    (row,) = (row for row in permissions_of(WORKLOADS) if row.action == "lambda:GetFunction")
+    assert missing["policy"] == policy_document([row], "aws")
+    asked = {check["id"] for check in _answer(outcome)["checks"] if "permission" in check["id"]}
+    assert {name for name in asked if "ecr:" not in name} == {
+        f"permission.{action}" for source in ("lambda", "eks") for action in ACTIONS[source]
+    }
+    assert "1 EKS cluster" in _check(outcome, "registry.pods")["found"]
+    assert _check(outcome, "registry.pods")["status"] == "warning"
+    outcome = _doctor(demurrage, "--workload-sources", "eks", "--eks-pods")
+    assert _check(outcome, "registry.pods")["status"] == "skipped"
+    assert outcome.status == 0
 
 
 def test_a_preview_permission_is_looked_for_only_when_asked(demurrage: Cli, excluded: Server) -> None:
@@ -448,6 +489,8 @@ def test_the_templates_are_printed_as_they_are_shipped(demurrage: Cli, form: str
 def test_the_policy_is_printed_for_the_partition(demurrage: Cli) -> None:
     outcome = demurrage("role", "policy", "--partition", "aws-cn", "--for-verify")
     assert json.loads(outcome.out) == policy_document(permissions_of((*READER, VERIFY)), "aws-cn")
+    outcome = demurrage("role", "policy", "--without-workloads")
+    assert json.loads(outcome.out) == policy_document(permissions_of((REGISTRY, REGIONS)), "aws")
 
 
 def test_the_base_policy_leads_into_the_role_and_no_other(demurrage: Cli) -> None:

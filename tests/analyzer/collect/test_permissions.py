@@ -19,26 +19,31 @@ from botocore.validate import ParamValidator
 from cfnlint import api
 from moto import mock_aws
 
-from analyzer.collect import probes
+from analyzer.collect import probes, workload_probes
 from analyzer.collect.permissions import (
     BASE,
     FREE_ACTIONS,
     PERMISSIONS,
     READER,
+    REGIONS,
     REGISTRY,
     REPOSITORIES,
     VERIFY,
+    WORKLOADS,
     Permission,
     permissions_of,
     policy_document,
+    workload_part,
 )
+from analyzer.collect.workload_probes import tried_workload_actions
+from analyzer.collect.workloads import ACTIONS
+from analyzer.model.records import RegistryKey
 
 COLLECT = Path(probes.__file__).parent
 #: These name operations without calling them, or call them for doctor alone.
-NAMING = {"permissions.py", "probes.py", "gaps.py"}
+NAMING = {"permissions.py", "probes.py", "workload_probes.py", "gaps.py"}
 ACCOUNT = "123456789012"
-#: Name of the policy, and of its Terraform document, that the parts READER have.
-REGISTRY_DOCUMENT = "registries"
+KEY = RegistryKey("aws", ACCOUNT, "eu-west-1")
 TRUSTED = "arn:aws:iam::210987654321:role/demurrage-base"
 
 
@@ -64,7 +69,7 @@ def _named_in_code() -> Iterator[str]:
                 # Settings have names like boto3's methods; operations as text are spelt as the API's.
                 if operations.get(name) == name:
                     yield name
-            elif isinstance(node, ast.Attribute) and node.attr in operations:
+            elif isinstance(node, ast.Attribute) and "_" in node.attr and node.attr in operations:
                 yield operations[node.attr]
 
 
@@ -77,6 +82,12 @@ def test_each_operation_is_one_of_the_services() -> None:
     session = botocore.session.get_session()
     for row in PERMISSIONS:
         assert row.operation in session.get_service_model(row.service).operation_names, row
+
+
+def test_the_sources_of_workloads_need_what_they_say() -> None:
+    assert {workload_part(source): actions for source, actions in ACTIONS.items()} == {
+        part: tuple(row.action for row in permissions_of((part,))) for part in WORKLOADS
+    }
 
 
 def test_each_action_is_there_once_in_a_part() -> None:
@@ -111,18 +122,20 @@ def test_the_base_policy_names_the_role_and_the_partition() -> None:
 
 
 def test_doctor_knows_how_to_try_each_permission_or_why_not() -> None:
-    assert probes.tried_actions() == {row.action for row in PERMISSIONS}
+    assert probes.tried_actions() | tried_workload_actions() == {row.action for row in PERMISSIONS}
 
 
 def test_what_doctor_asks_is_what_the_service_takes() -> None:
-    model = botocore.session.get_session().get_service_model("ecr")
+    session = botocore.session.get_session()
     one = probes._Repository("team/app", f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/team/app")
     asked = {
         **probes._OF_REGISTRY,
         **{action: parameters(one) for action, parameters in probes._OF_REPOSITORY.items()},
+        **{action: question.parameters(KEY) for action, question in workload_probes._QUESTIONS.items()},
     }
     for action, parameters in asked.items():
-        shape = model.operation_model(action.partition(":")[2]).input_shape
+        service, _, operation = action.partition(":")
+        shape = session.get_service_model(service).operation_model(operation).input_shape
         assert shape is not None
         report = ParamValidator().validate(dict(parameters), shape)
         assert not report.has_errors(), (action, report.generate_report())
@@ -226,7 +239,12 @@ def _expected(rows: tuple[Permission, ...]) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("parameters", "parts"),
-    [({}, READER), ({"VerifyPreviews": "true"}, (*READER, VERIFY))],
+    [
+        ({}, READER),
+        ({"Workloads": "false"}, (REGISTRY, REGIONS)),
+        ({"VerifyPreviews": "true"}, (*READER, VERIFY)),
+        ({"Workloads": "false", "VerifyPreviews": "true"}, (REGISTRY, REGIONS, VERIFY)),
+    ],
 )
 def test_the_stack_grants_what_is_called_and_nothing_else(
     parameters: dict[str, str], parts: tuple[str, ...]
@@ -304,8 +322,9 @@ def _documents() -> dict[str, Any]:
 def test_the_terraform_module_grants_what_is_called_and_nothing_else() -> None:
     resource_of = {"local.repositories": REPOSITORIES.format(partition="aws"), '"*"': "*"}
     documents = _documents()
-    assert set(documents) == {"trust", REGISTRY_DOCUMENT, VERIFY}
-    for name, parts in ((REGISTRY_DOCUMENT, READER), (VERIFY, (VERIFY,))):
+    expected = {"registries": (REGISTRY, REGIONS), "workloads": WORKLOADS, "verify": (VERIFY,)}
+    assert set(documents) == {"trust", *expected}
+    for name, parts in expected.items():
         granted: dict[str, str] = {}
         for statement in documents[name]["statement"]:
             (resource,) = (entry.removeprefix("${").removesuffix("}") for entry in statement["resources"])
@@ -325,6 +344,7 @@ def test_the_terraform_module_makes_one_role_with_those_policies() -> None:
     assert [(kind, name) for kind, name, _ in resources] == [
         ("aws_iam_role", "demurrage"),
         ("aws_iam_role_policy", "registries"),
+        ("aws_iam_role_policy", "workloads"),
         ("aws_iam_role_policy", "verify"),
     ]
     for kind, name, body in resources:

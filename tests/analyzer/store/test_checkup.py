@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,9 +91,23 @@ def test_a_run_whose_lease_is_alive_is_going_on(database: Database) -> None:
 
 def test_a_lease_without_a_sign_of_life_is_stale(database: Database) -> None:
     with hold_lease(database, KEY, "pid 1", "elsewhere", lambda: NOW - HOUR):
+        with database.write() as connection:
+            # By whichever clock the heartbeat was told.
+            at = tables.lease.c.heartbeat_at_ms
+            connection.execute(update(tables.lease).values(heartbeat_at_ms=at - HOUR))
         check = _named(_look(database), "database.leases")
     assert check.status is CheckStatus.WARNING
     assert "pid 1 on elsewhere" in check.found
+
+
+def test_a_lease_of_a_process_that_is_no_more_is_stale(sqlite: Provider) -> None:
+    database = sqlite.clean()
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    holder = f"pid {int(gone.stdout)}"
+    with hold_lease(database, KEY, holder, socket.gethostname(), lambda: NOW):
+        assert _named(_look(database), "database.leases").status is CheckStatus.WARNING
 
 
 def test_a_failed_last_run_is_a_warning_and_an_earlier_one_is_not(database: Database) -> None:
