@@ -33,6 +33,7 @@ from analyzer.model.units import Money, Scope, ScopeChoice, add_up, from_ms
 from analyzer.pricing import PriceBook, StorageRates, price_rows, rates
 from analyzer.replication import find_replication
 from analyzer.settings_rows import image_columns, registry_settings, repository_settings
+from analyzer.showback import group_by_tag
 from analyzer.storage import COUNTS, Storage
 
 _SCOPES: tuple[Scope, ...] = ("repository", "registry")
@@ -46,6 +47,8 @@ class Question:
     at_ms: int
     stale_days: int
     run: int
+    #: Tags of repositories to group the cost by.
+    tag_keys: tuple[str, ...] = ()
 
 
 def assemble_report(
@@ -101,6 +104,7 @@ def assemble_report(
         accepted_gaps=tuple(accepted_gaps),
         images=_images(frames, storage, digests, tags, in_use, image_columns(scans, replication)),
         frontier=tuple(frontier),
+        groups=tuple(group_by_tag(repositories, key) for key in question.tag_keys),
     )
 
 

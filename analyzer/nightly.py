@@ -69,6 +69,8 @@ class ReportOptions:
     #: Count ages to this moment (milliseconds, UTC); None for the time of the newest snapshot.
     at_ms: int | None = None
     accepted: tuple[AcceptedGap, ...] = ()
+    #: Tags of repositories to group the cost by.
+    tag_keys: tuple[str, ...] = ()
 
 
 def collect_snapshots(
@@ -140,7 +142,13 @@ def make_report(database: Database, options: ReportOptions) -> Report:
     at_ms = newest if options.at_ms is None else options.at_ms
     open_gaps, accepted = split_gaps(gaps, options.accepted)
     return assemble_report(
-        Question(scope=options.scope, at_ms=at_ms, stale_days=options.stale_days, run=run),
+        Question(
+            scope=options.scope,
+            at_ms=at_ms,
+            stale_days=options.stale_days,
+            run=run,
+            tag_keys=options.tag_keys,
+        ),
         frames,
         analyze(frames, now_ms=at_ms, stale_days=options.stale_days),
         options.prices,

@@ -31,6 +31,7 @@ from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money, iso
 from reports.facts import low_scope
 from reports.frontier import missing_bytes, missing_count
+from reports.groups import COLUMNS, group_rows
 from reports.missing import (
     Missing,
     bytes_of_all,
@@ -89,7 +90,7 @@ _Cell = str | int
 def render_csvs(report: Report) -> dict[str, str]:
     """File name to text of every table: repositories, registries, images, ages, prices and gaps.
 
-    With the frontier too, where the report has it.
+    With the frontier and the groups by tag too, where the report has them.
     """
     _require_dollars(report)
     frontier = {"frontier.csv": render_frontier_csv(report.frontier)} if report.frontier else {}
@@ -101,6 +102,7 @@ def render_csvs(report: Report) -> dict[str, str]:
         "prices.csv": _prices(report),
         "gaps.csv": _gaps(report),
         **frontier,
+        **({"groups.csv": _table(COLUMNS, group_rows(report, neutral))} if report.groups else {}),
     }
 
 

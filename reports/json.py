@@ -32,6 +32,7 @@ from analyzer.model.results import (
 from analyzer.model.units import GB, Money, iso
 from reports.facts import low_scope
 from reports.frontier import missing_bytes, missing_count
+from reports.groups import group_objects
 from reports.missing import (
     Missing,
     bytes_of_all,
@@ -62,6 +63,7 @@ def render_json(report: Report) -> str:
         "totals": _totals(report),
         "repositories": [_repository(report, costs, n) for n in range(len(report.repositories))],
         "shared": _shared(report, costs),
+        **({"groups": group_objects(report, _money)} if report.groups else {}),
         "registries": [
             _registry(report, costs, n, missing, uncounted)
             for n, (missing, uncounted) in enumerate(

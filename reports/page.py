@@ -35,6 +35,7 @@ from reports.figures import (
     size,
 )
 from reports.frontier import Fewer, fewer_section
+from reports.groups import group_table
 from reports.lists import gap_table, price_table
 from reports.missing import bytes_of_all, bytes_of_repository, counts_of_all, repositories_of_all
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
@@ -64,6 +65,8 @@ class Page:
     repositories_note: str
     #: What a dagger below a table leaves out; "" without one.
     footnote: str
+    #: One for each tag that was asked for.
+    groups: tuple[Table, ...]
     registries: Table
     registries_footnote: str
     sharing_worth: str
@@ -106,6 +109,7 @@ def build_page(report: Report, what_if: Simulation | None = None) -> Page:
         footnote=_footnote(
             report, totals.cost.repository, totals.cost.registry, totals.orphaned_cost.repository
         ),
+        groups=tuple(group_table(report, groups, n) for n, groups in enumerate(report.groups, 1)),
         registries=registry_table(report, costs),
         registries_footnote=_footnote(report, totals.cost.repository, totals.cost.registry),
         sharing_worth=_sharing_worth(report),

@@ -16,6 +16,7 @@ from analyzer.cli.common import (
     accept_gaps_option,
     common,
     global_options,
+    group_by_option,
     load_accepted_gaps,
     load_price_book,
     report_options,
@@ -234,6 +235,7 @@ def collect_command(context: click.Context, /, accept_gaps: Path | None, **optio
     help="Folder for the report.",
 )
 @report_options
+@group_by_option
 @accept_gaps_option
 @global_options
 @click.pass_context
@@ -245,6 +247,7 @@ def run_command(
     stale_days: int,
     prices: Path | None,
     accept_gaps: Path | None,
+    group_by: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Take a snapshot, then write the report: the nightly run.
@@ -268,6 +271,7 @@ def run_command(
         stale_days=stale_days,
         accepted=accepted,
         run=result.run,
+        tag_keys=group_by,
     )
 
 

@@ -312,6 +312,15 @@ _STALE_DAYS = click.option(
     show_envvar=True,
     help="An image neither pushed nor pulled for longer is stale.",
 )
+_GROUP_BY = click.option(
+    "--group-by",
+    multiple=True,
+    envvar="DEMURRAGE_GROUP_BY",
+    show_envvar=True,
+    metavar="tag:KEY",
+    callback=lambda _context, _parameter, values: tag_keys(values),
+    help="Also show the cost by the value of this tag of the repositories; may be repeated.",
+)
 _PRICES = click.option(
     "--prices",
     type=click.Path(path_type=Path),
@@ -329,6 +338,19 @@ _ACCEPT_GAPS = click.option(
     metavar="FILE",
     help="Known gaps (TOML): still shown, but no reason for exit status 4.",
 )
+
+
+def group_by_option(command: Decorated) -> Decorated:
+    """Add --group-by; the command gets the keys of the tags."""
+    return _GROUP_BY(command)
+
+
+def tag_keys(values: Sequence[str]) -> tuple[str, ...]:
+    """The keys that ``--group-by tag:KEY`` names, each once; raises BadParameter for anything else."""
+    for value in values:
+        if not value.startswith("tag:") or len(value) <= len("tag:"):
+            raise click.BadParameter(f"{value!r} is no tag; write tag:KEY, for example tag:team")
+    return tuple(dict.fromkeys(value.removeprefix("tag:") for value in values))
 
 
 def report_options(command: Decorated) -> Decorated:

@@ -17,6 +17,7 @@ from analyzer.cli.common import (
     accept_gaps_option,
     common,
     global_options,
+    group_by_option,
     load_accepted_gaps,
     load_price_book,
     report_options,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     help="Add to the report what this lifecycle policy would do to every repository; may be repeated.",
 )
 @report_options
+@group_by_option
 @accept_gaps_option
 @global_options
 @click.pass_context
@@ -72,6 +74,7 @@ def report_command(
     stale_days: int,
     prices: Path | None,
     accept_gaps: Path | None,
+    group_by: tuple[str, ...],
 ) -> int:
     """Report on a stored snapshot: what is stored, what it costs, what is waste.
 
@@ -98,6 +101,7 @@ def report_command(
         run=run,
         at=at,
         policies=tried,
+        tag_keys=group_by,
     )
 
 
@@ -113,6 +117,7 @@ def write_answer(
     run: int | None = None,
     at: datetime | None = None,
     policies: Sequence[tuple[Path, Policy, str]] = (),
+    tag_keys: tuple[str, ...] = (),
 ) -> int:
     """Make the report, write its files, print its headline; gives the exit status.
 
@@ -130,6 +135,7 @@ def write_answer(
         run=run,
         at_ms=None if at is None else to_ms(at),
         accepted=accepted,
+        tag_keys=tag_keys,
     )
     report = make_report(database, options)
     if output_dir is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,7 @@ from reports.text import shortened, visible
 
 if TYPE_CHECKING:
     from analyzer.model.records import Gap
-    from analyzer.model.results import Report
+    from analyzer.model.results import Report, TagGroups
     from reports.missing import Missing
 
 _UNKNOWN = "unknown"
@@ -55,6 +56,7 @@ def report_table(report: Report) -> str:
         ),
     ]
     text = "\n".join(map(_wrapped, lines)) + "\n\n" + _repositories(report)
+    text += "".join(f"\n{_groups(report, groups)}" for groups in report.groups)
     return text + gaps_text(report.gaps, accepted=len(report.accepted_gaps))
 
 
@@ -96,6 +98,33 @@ def _orphaned(report: Report) -> list[str]:
     if not counts.orphaned_images and cost == _UNKNOWN:
         return ["Orphaned   unknown: no image is known to be orphaned, but not all could be looked at"]
     return [f"Orphaned   {cost} per month would leave with the {images} that no tag reaches"]
+
+
+def _groups(report: Report, groups: TagGroups) -> str:
+    """The cost by the value of one tag, at the scope that was asked for."""
+    from reports.facts import main_scope, money_at
+    from reports.groups import group_costs, label_of
+    from reports.missing import Missing
+    from reports.rounding import CENT_DECIMALS, rounded
+
+    scope, costs = main_scope(report), group_costs(report, groups, CENT_DECIMALS)
+    at_registry = scope == "registry"
+    cents = costs.registry if at_registry else costs.repository
+    table = _table(f"TAG {escape(visible(groups.key))}", "REPOSITORIES", "USD/MONTH", right=2)
+
+    def amount(shown: Decimal | None, money: Money) -> str:
+        return _marked(_cents(shown, money), Missing(money.leaves_out, nothing_known=shown is None))
+
+    for row, shown in zip(groups.rows, cents, strict=True):
+        name = _text(label_of(row, groups.key))
+        table.add_row(name, f"{len(row.members):,}", amount(shown, money_at(row.cost, scope)))
+    if at_registry:
+        table.add_row(Text("Shared between repositories"), "", amount(costs.shared, report.shared_cost))
+    table.add_section()
+    total = money_at(report.totals.cost, scope)
+    whole = amount(rounded(total, CENT_DECIMALS), total)
+    table.add_row(Text("Total"), f"{report.totals.repositories:,}", whole)
+    return _render(table)
 
 
 def _repositories(report: Report) -> str:

@@ -106,6 +106,32 @@ class RepositoryRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TagGroup:
+    """Repositories with one value of a tag."""
+
+    #: value, untagged (they do not carry the tag) or unknown (their tags could not be read).
+    kind: str
+    #: "" unless ``kind`` is value.
+    value: str
+    members: tuple[RepositoryRow, ...]
+    #: At registry scope what is theirs alone, repository by repository.
+    physical_bytes: ScopedBytes
+    #: Would leave (repository scope) with their orphaned images.
+    orphaned_freed_bytes: int
+    cost: ScopedMoney
+    orphaned_cost: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagGroups:
+    """Every repository by its value of the tag ``key``."""
+
+    key: str
+    #: Dearest first; untagged and unknown last.
+    rows: tuple[TagGroup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryRow:
     """One registry (account and region) in the report."""
 
@@ -222,3 +248,5 @@ class Report:
     #: What keeping fewer images, and keeping them for fewer days, would come to; empty where that
     #: was not worked out.
     frontier: tuple[PricedFrontier, ...] = ()
+    #: By the tags that were asked for.
+    groups: tuple[TagGroups, ...] = ()
