@@ -12,14 +12,15 @@ cannot be tried without starting one, and is not.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from analyzer.collect import ecr
 from analyzer.collect.callers import is_excluded
-from analyzer.collect.clients import RegistryClient, ServiceClient
+from analyzer.collect.clients import Answering, RegistryClient, ServiceClient
+from analyzer.collect.paging import entries, pages
 from analyzer.collect.permissions import REGISTRY, REPOSITORIES, Permission
 from analyzer.collect.refusals import (
     ACCESS_CODES,
@@ -220,22 +221,19 @@ def probe_organization(client: ServiceClient, permissions: Iterable[Permission])
     """Try each of ``permissions``, which are of AWS Organizations."""
     prober = Prober(permissions)
     prober.ask(client, _LIST_ACCOUNTS, {"MaxResults": 1})
-    roots = (prober.ask(client, _LIST_ROOTS, {}) or {}).get("Roots") or []
-    if roots:
+    root = prober.try_(_LIST_ROOTS, lambda: _first_root(client))
+    if root:
         for action in _OF_UNIT:
-            prober.ask(client, action, {"ParentId": str(roots[0].get("Id")), "MaxResults": 1})
+            prober.ask(client, action, {"ParentId": root, "MaxResults": 1})
     else:
         prober.note_rest(Verdict.UNKNOWN, "not asked: the organization's root is not known")
     return prober.verdicts()
 
 
-class _Caller(Protocol):
-    """What can be called."""
-
-    def call(
-        self, operation: str, *, tolerate: Collection[str] = (), **parameters: object
-    ) -> Mapping[str, Any]:
-        """As `ServiceClient.call`."""
+def _first_root(client: ServiceClient) -> str:
+    """Id of the organization's root, "" where there is none; a page may be empty and not be the last."""
+    roots = (root for page in pages(client, "ListRoots") for root in entries(page, "Roots"))
+    return str(next(roots, {}).get("Id") or "")
 
 
 class Prober:
@@ -247,7 +245,7 @@ class Prober:
         self.refusals: dict[str, Refusal] = {}
 
     def ask(
-        self, client: _Caller, action: str, parameters: Mapping[str, object], about: str = ""
+        self, client: Answering, action: str, parameters: Mapping[str, object], about: str = ""
     ) -> Mapping[str, Any] | None:
         """The answer to ``action``; None where it is refused, or is none of the permissions wanted."""
         operation = action.partition(":")[2]
@@ -303,10 +301,10 @@ def _chosen(
     """The repository to ask about, or None and why there is none."""
     if listed is None:
         return None, "not asked: no repository to ask about is known"
-    entries = listed.get("repositories")
+    repositories = listed.get("repositories")
     found = [
         _Repository(str(entry["repositoryName"]), str(entry.get("repositoryArn") or ""))
-        for entry in (entries if isinstance(entries, list) else ())
+        for entry in (repositories if isinstance(repositories, list) else ())
         if isinstance(entry, Mapping) and entry.get("repositoryName")
     ]
     if not found:
