@@ -95,6 +95,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--by",
         "--by-rule",
         "--children-take-slots",
+        "--dry-run",
         "--for-verify",
         "--images",
         "--manifests",
@@ -107,7 +108,9 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--seed",
         "--taken-at",
         "--terraform-plan",
+        "--to",
         "--top",
+        "--vacuum",
         "--wait",
         "--without-workloads",
     }

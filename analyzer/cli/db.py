@@ -1,4 +1,4 @@
-"""`demurrage db`: the database's schema."""
+"""`demurrage db`: the database's schema, its retention, and copies of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from analyzer.cli.common import HELP, Common, common, global_options
+from analyzer.cli.copy import copy_command
+from analyzer.cli.prune import prune_command
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ def status_command(context: click.Context) -> int:
     _print(shared, database.label, schema_status(database))
     require_current_schema(database)
     return 0
+
+
+db_group.add_command(prune_command)
+db_group.add_command(copy_command)
 
 
 def _print(shared: Common, label: str, status: SchemaStatus) -> None:

@@ -12,7 +12,7 @@ from analyzer.model.frames import Int64
 class TagHistory:
     """s spans, in any order; times in milliseconds since 1970 UTC."""
 
-    #: Time of the first snapshot of the repository.
+    #: Time of the first snapshot of the repository, or of the first behind which none was pruned.
     since_ms: int
     #: Which artifact carried the tag: any number that tells the repository's artifacts apart.
     artifact: Int64

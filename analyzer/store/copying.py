@@ -53,6 +53,17 @@ def copy_new_rows(
         cursor.close()
 
 
+def lock_tables(connection: Connection, tables: Sequence[Table]) -> None:
+    """Let nobody else write ``tables`` until the transaction ends; reading goes on."""
+    from psycopg.sql import SQL, Identifier
+
+    names = SQL(", ").join(Identifier(table.name) for table in tables)
+    lock = SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(names)
+    cursor: Any = connection.connection.cursor()
+    with cursor:
+        cursor.execute(lock)
+
+
 def _copy(cursor: Any, statement: Composed, types: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with cursor.copy(statement) as copy:
         copy.set_types(types)

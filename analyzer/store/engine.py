@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -75,14 +76,19 @@ class Database:
         busy_seconds: float = 30.0,
         mounts: Path = MOUNTS,
         arrow_from_bytes: int = WORTH_BYTES,
+        option: str = "--db",
     ) -> None:
         """Prepare ``url`` (an SQLAlchemy URL); raises InputError when it cannot be used.
 
         ``busy_seconds`` is how long SQLite waits for another process's write to end; ``mounts``
         lists the mounted file systems, in the form of Linux's mountinfo; a PostgreSQL database is read
-        through ADBC where its large tables take ``arrow_from_bytes`` or more.
+        through ADBC where its large tables take ``arrow_from_bytes`` or more. ``option`` is where the
+        user gave the URL, for messages.
         """
-        self.engine = _create_engine(url, busy_seconds, mounts)
+        self._option = option
+        self.engine = _create_engine(url, busy_seconds, mounts, option)
+        # Whoever drops it leaves no connection open.
+        weakref.finalize(self, self.engine.dispose)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._arrow_from_bytes = arrow_from_bytes
         #: Whether reads may go through ``engine``, as on PostgreSQL they always may.
@@ -201,6 +207,17 @@ class Database:
                 connection.invalidate()
 
     @contextmanager
+    def outside_transactions(self) -> Iterator[Any]:
+        """A cursor for statements that no transaction may hold."""
+        turn = self._writer if self.is_sqlite else nullcontext()
+        with self.translated(), turn, self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            # Past SQLAlchemy, which begins a transaction.
+            with closing(connection.connection.cursor()) as cursor:
+                yield cursor
+
+    @contextmanager
     def translated(self) -> Iterator[None]:
         """Turns what the database library raises into RunError, one line without a password.
 
@@ -212,12 +229,12 @@ class Database:
             reason = error.orig if isinstance(error, DBAPIError) else error
             code = str(getattr(reason, "sqlite_errorname", ""))
             if code == "SQLITE_NOTADB":
-                raise InputError(f"--db {self.label} is not an SQLite database; {_USE}") from error
+                raise InputError(f"{self._option} {self.label} is not an SQLite database; {_USE}") from error
             if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) and self._file.is_file():
                 raise InputError(
-                    f"--db {self.label}: this user may not open it ({_first_line(reason)}); give it write "
-                    "access to the file and its folder. Reading alone needs none once whoever wrote last "
-                    f"has closed it, so that no {self._file.name}-wal is left"
+                    f"{self._option} {self.label}: this user may not open it ({_first_line(reason)}); give "
+                    "it write access to the file and its folder. Reading alone needs none once whoever "
+                    f"wrote last has closed it, so that no {self._file.name}-wal is left"
                 ) from error
             raise RunError(f"the database {self.label} failed: {_first_line(reason)}") from error
 
@@ -241,46 +258,48 @@ def _label(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
-def _create_engine(url: str, busy_seconds: float, mounts: Path) -> Engine:
+def _create_engine(url: str, busy_seconds: float, mounts: Path, option: str) -> Engine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         # The URL is not repeated: what cannot be parsed may hold a password anywhere.
-        raise InputError(f"--db is not a database URL; {_USE}") from error
+        raise InputError(f"{option} is not a database URL; {_USE}") from error
     if parsed.drivername in _SQLITE:
-        return _sqlite(parsed, busy_seconds, mounts)
+        return _sqlite(parsed, busy_seconds, mounts, option)
     if parsed.drivername not in _POSTGRESQL:
-        raise InputError(f"--db {_label(parsed)}: only SQLite and PostgreSQL (psycopg) are supported; {_USE}")
+        raise InputError(
+            f"{option} {_label(parsed)}: only SQLite and PostgreSQL (psycopg) are supported; {_USE}"
+        )
     try:
         return create_engine(parsed.set(drivername="postgresql+psycopg"), **_pool())
     except ModuleNotFoundError as error:
         raise InputError(
-            f"--db {_label(parsed)}: the module {error.name} is not installed; "
+            f"{option} {_label(parsed)}: the module {error.name} is not installed; "
             'run: pip install "demurrage[postgres]"'
         ) from error
 
 
-def _sqlite(url: URL, busy_seconds: float, mounts: Path) -> Engine:
+def _sqlite(url: URL, busy_seconds: float, mounts: Path, option: str) -> Engine:
     name, label = url.database, _label(url)
     if not name or name == ":memory:" or url.host:
-        raise InputError(f"--db {label} names no file (a database in memory keeps no history); {_USE}")
+        raise InputError(f"{option} {label} names no file (a database in memory keeps no history); {_USE}")
     if name.startswith("file:"):
-        raise InputError(f"--db {label}: SQLite's own file: URIs are not supported; {_USE}")
+        raise InputError(f"{option} {label}: SQLite's own file: URIs are not supported; {_USE}")
     if url.query:
-        raise InputError(f"--db {label}: options after a ? are not supported with SQLite; {_USE}")
+        raise InputError(f"{option} {label}: options after a ? are not supported with SQLite; {_USE}")
     file = Path(name).resolve()
     try:
         folder_exists, is_folder = file.parent.is_dir(), file.is_dir()
     except PermissionError as error:
-        raise InputError(f"--db {label}: this user may not look into {file.parent}") from error
+        raise InputError(f"{option} {label}: this user may not look into {file.parent}") from error
     if not folder_exists:
-        raise InputError(f"--db {label}: the folder {file.parent} does not exist; create it first")
+        raise InputError(f"{option} {label}: the folder {file.parent} does not exist; create it first")
     if is_folder:
-        raise InputError(f"--db {label} is a folder; name a file in it")
+        raise InputError(f"{option} {label} is a folder; name a file in it")
     kind = _file_system(file.parent, mounts)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise InputError(
-            f"--db {label}: {file.parent} is on a network file system ({kind}), where SQLite's locks do "
+            f"{option} {label}: {file.parent} is on a network file system ({kind}), where SQLite's locks do "
             "not hold; use a local disk, or PostgreSQL"
         )
     return _listening(create_engine(url, connect_args={"timeout": busy_seconds}, **_pool()))

@@ -37,7 +37,7 @@ from analyzer.model.records import ABSENT, ImageStatus, Kind, ReadStatus
 from analyzer.store import tables
 from analyzer.store.columns import read_integers, read_packed
 from analyzer.store.interning import digest_rows
-from analyzer.store.snapshots import SnapshotRef
+from analyzer.store.snapshots import SnapshotRef, snapshot_times
 from analyzer.store.state import during
 from analyzer.store.tables import FOREIGN_BIT
 
@@ -230,14 +230,7 @@ def _complete_at(connection: Connection, snapshot: SnapshotRef) -> dict[int, int
     last: dict[int, int] = {}
     for key, gone in connection.execute(query):
         last[key] = max(last.get(key, 0), min(gone - 1, snapshot.number))
-    of = tables.snapshot
-    numbers = set(last.values())
-    taken = dict(
-        connection.execute(
-            select(of.c.number, of.c.taken_at_ms).where(of.c.registry_id == snapshot.registry_id)
-        ).all()
-    )
-    times = {number: taken[number] for number in numbers}
+    times = snapshot_times(connection, snapshot.registry_id)
     return {key: times[number] for key, number in last.items()}
 
 

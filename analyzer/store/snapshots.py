@@ -145,6 +145,15 @@ def snapshots_of_run(connection: Connection, run: int) -> list[SnapshotRef]:
     return sorted(found, key=lambda entry: (entry.key.account, entry.key.region, entry.key.partition))
 
 
+def snapshot_times(connection: Connection, registry_id: int) -> dict[int, int]:
+    """When each snapshot of the registry was taken, by its number, ascending; pruned ones too."""
+    times: dict[int, int] = {}
+    for table in (tables.snapshot, tables.pruned_snapshot):
+        query = select(table.c.number, table.c.taken_at_ms).where(table.c.registry_id == registry_id)
+        times.update(connection.execute(query).all())
+    return dict(sorted(times.items()))
+
+
 def load_gaps(connection: Connection, snapshots: Sequence[SnapshotRef], run: int) -> list[Gap]:
     """What was refused when ``snapshots`` were taken, and what ``run`` was refused without one."""
     gap, registry = tables.gap, tables.registry

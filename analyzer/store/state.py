@@ -12,7 +12,7 @@ from analyzer.store.changes import RepositoryState
 from analyzer.store.interning import join_digest
 
 
-def during(table: FromClause, snapshot: int | None) -> ColumnElement[bool]:
+def during(table: FromClause, snapshot: int | ColumnElement[int] | None) -> ColumnElement[bool]:
     """The interval of ``table`` holds at ``snapshot`` of its registry; None means now."""
     if snapshot is None:
         return table.c.gone_snapshot.is_(None)

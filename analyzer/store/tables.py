@@ -101,6 +101,16 @@ snapshot = Table(
     sqlite_with_rowid=False,
 )
 
+#: A snapshot that was taken out: intervals of what is left may begin or end there.
+pruned_snapshot = Table(
+    "pruned_snapshot",
+    metadata,
+    _reference("registry_id", "registry", primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("taken_at_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: Who is collecting a registry. ``fence`` grows with every holder; a commit checks it.
 lease = Table(
     "lease",

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, literal, select
 from analyzer.model.tag_history import TagHistory
 from analyzer.store import tables
 from analyzer.store.columns import read_integers
-from analyzer.store.snapshots import SnapshotRef
+from analyzer.store.snapshots import SnapshotRef, snapshot_times
 
 _FAR_AHEAD = 2**31 - 1
 
@@ -35,13 +35,15 @@ def load_tag_history(
     ).scalar()
     if begun is None:
         return None
-    taken = tables.snapshot
-    snapshots = read_integers(
-        connection,
-        select(taken.c.number, taken.c.taken_at_ms)
-        .where(taken.c.registry_id == snapshot.registry_id, taken.c.number <= snapshot.number)
-        .order_by(taken.c.number),
-    )
+    taken = snapshot_times(connection, snapshot.registry_id)
+    # What was tagged between snapshots that stayed is not known: records begin where none is missing.
+    pruned = tables.pruned_snapshot
+    missing = connection.execute(
+        select(func.max(pruned.c.number)).where(
+            pruned.c.registry_id == snapshot.registry_id, pruned.c.number <= snapshot.number
+        )
+    ).scalar()
+    begun = max(begun, (missing or 0) + 1)
     mine = (tag.c.repository_id == key) & (tag.c.first_snapshot <= snapshot.number)
     spans = read_integers(
         connection,
@@ -58,7 +60,8 @@ def load_tag_history(
         ).all()
     )
     ids = np.array(sorted(names), np.int64)
-    numbers, times = snapshots[:, 0], snapshots[:, 1]
+    numbers = np.fromiter(taken.keys(), np.int64)
+    times = np.fromiter(taken.values(), np.int64)
     # A tag is known to be gone from the first snapshot on that could have seen it and did not.
     last = np.minimum(spans[:, 3] - 1, snapshot.number)
     return TagHistory(

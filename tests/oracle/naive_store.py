@@ -21,6 +21,8 @@ from analyzer.model.records import (
     RegistryKey,
     RegistryRead,
     RepositoryRead,
+    WorkloadRead,
+    WorkloadUse,
 )
 
 Row = dict[str, Any]
@@ -43,6 +45,14 @@ class NaiveRepository:
 
 
 @dataclass
+class NaiveWorkloads:
+    """One source of workloads in one snapshot."""
+
+    status: ReadStatus
+    uses: set[WorkloadUse] = field(default_factory=set)
+
+
+@dataclass
 class NaiveSnapshot:
     """One registry in one snapshot."""
 
@@ -51,6 +61,8 @@ class NaiveSnapshot:
     status: ReadStatus
     repositories: dict[tuple[str, int], NaiveRepository] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    #: By source.
+    workloads: dict[str, NaiveWorkloads] = field(default_factory=dict)
     #: When each repository that ever was had its last complete read.
     complete_at_ms: dict[tuple[str, int], int] = field(default_factory=dict)
     #: BLOB_MOUNTING was ENABLED in this snapshot or in an earlier one.
@@ -111,8 +123,28 @@ class NaiveStore:
             _write_over(state, repository)
             if repository.status is ReadStatus.COMPLETE:
                 snapshot.complete_at_ms[repository.key] = read.taken_at_ms
+        for source in read.workloads:
+            known = snapshot.workloads.setdefault(source.source, NaiveWorkloads(source.status))
+            known.status = source.status
+            # Only a complete read shows that a use is no more.
+            if source.status is ReadStatus.COMPLETE:
+                known.uses = set()
+            known.uses.update(source.uses)
         self.snapshots[read.key, number] = snapshot
         return number
+
+    def prune(self, key: RegistryKey, numbers: Sequence[int]) -> None:
+        """Drop the copies of those snapshots of the registry.
+
+        A repository that no copy is left of is forgotten, also when it was last read whole.
+        """
+        for number in numbers:
+            del self.snapshots[key, number]
+        left = [snapshot for (registry, _), snapshot in self.snapshots.items() if registry == key]
+        known = {repository for snapshot in left for repository in snapshot.repositories}
+        for snapshot in left if numbers else ():
+            for repository in snapshot.complete_at_ms.keys() - known:
+                del snapshot.complete_at_ms[repository]
 
     def newest(self, key: RegistryKey) -> int:
         """Number of the registry's last snapshot, 0 for none."""
@@ -154,6 +186,10 @@ class NaiveStore:
                 for (name, created_at_ms), state in sorted(snapshot.repositories.items())
             ),
             snapshot.settings,
+            workloads=tuple(
+                WorkloadRead(source, known.status, tuple(sorted(known.uses)))
+                for source, known in sorted(snapshot.workloads.items())
+            ),
         )
 
 

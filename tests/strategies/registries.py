@@ -29,6 +29,9 @@ from analyzer.model.records import (
     RegistryRead,
     RepositoryRead,
     ScanSummary,
+    UseKind,
+    WorkloadRead,
+    WorkloadUse,
 )
 
 T = TypeVar("T")
@@ -90,12 +93,20 @@ _REGISTRY_SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
+_SOURCES = ("ecs", "lambda", "eks")
+_USES = (
+    WorkloadUse("cluster/web", "111111111111.dkr.ecr.us-east-1.amazonaws.com/app:v1", UseKind.RUNNING),
+    WorkloadUse("cluster/web", "111111111111.dkr.ecr.us-east-1.amazonaws.com/app:v1", UseKind.PREVIOUS),
+    WorkloadUse("cluster/web", f"app@{_ARTIFACTS[0]}", UseKind.RUNNING),
+    WorkloadUse("'; --/%s:x", "app:'\"%s;ü", UseKind.CONFIGURED),
+)
+
 #: What can change, as often as it should.
 _CHANGES = (
     *["push"] * 6,
     *["tag"] * 3,
     *["remove", "store", "pull", "scan"] * 2,
-    *["setting", "registry setting", "create", "delete"],
+    *["setting", "registry setting", "create", "delete", "use"],
 )
 
 
@@ -119,6 +130,8 @@ class _Repository:
 class _Registry:
     repositories: dict[tuple[str, int], _Repository] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    #: Uses by source.
+    workloads: dict[str, set[WorkloadUse]] = field(default_factory=dict)
 
 
 class _Maker:
@@ -192,6 +205,11 @@ class _Maker:
     def _change(self, registry: _Registry) -> None:
         repositories = registry.repositories
         change = self.one(_CHANGES)
+        if change == "use":
+            registry.workloads.setdefault(self.one(_SOURCES), set()).symmetric_difference_update(
+                {self.one(_USES)}
+            )
+            return
         if not repositories or change == "create":
             self._create(registry)
             return
@@ -268,7 +286,20 @@ class _Maker:
             status,
             [self._read_repository(name, registry.repositories[name]) for name in self.shuffled(known)],
             self._seen(registry.settings),
+            workloads=[
+                self._read_workloads(source, registry.workloads[source])
+                for source in self.shuffled(self.some(list(registry.workloads), most=True))
+            ],
         )
+
+    def _read_workloads(self, source: str, uses: set[WorkloadUse]) -> WorkloadRead:
+        status = self._status()
+        seen = self.shuffled(sorted(uses))
+        if status is ReadStatus.PARTIAL:
+            seen = self.some(seen)
+        elif status is ReadStatus.REFUSED:
+            seen = []
+        return WorkloadRead(source, status, seen)
 
     def _read_repository(self, key: tuple[str, int], repository: _Repository) -> RepositoryRead:
         status = self._status()
