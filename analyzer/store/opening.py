@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from analyzer.errors import InputError
+from analyzer.store import tables
 from analyzer.store.engine import Database
-from analyzer.store.schema import require_current_schema, schema_status, upgrade_schema
+from analyzer.store.schema import SchemaStatus, require_current_schema, schema_status, upgrade_schema
 
 
 def open_database(url: str, *, create: bool = False) -> Database:
     """The database at ``url``, its schema checked.
 
-    With ``create`` an empty one is set up: nothing can be lost by that, and the first night should
-    need no preparation. Raises InputError when it cannot be used, SchemaError when its schema is
-    older (saying what to run) or newer.
+    With ``create`` an empty one is set up, and one whose setting up was cut short: nothing can be lost
+    by that, and the first night should need no preparation. Raises InputError when it cannot be used,
+    SchemaError when its schema is older (saying what to run) or newer.
     """
     database = Database(url)
     if not create and database.is_missing:
@@ -20,7 +23,7 @@ def open_database(url: str, *, create: bool = False) -> Database:
             f"there is no database {database.label}; name another with --db, or run: demurrage collect"
         )
     try:
-        if create and schema_status(database).empty:
+        if create and _is_to_be_set_up(database, schema_status(database)):
             upgrade_schema(database)
         require_current_schema(database)
         if create:
@@ -31,3 +34,12 @@ def open_database(url: str, *, create: bool = False) -> Database:
         database.engine.dispose()
         raise
     return database
+
+
+def _is_to_be_set_up(database: Database, status: SchemaStatus) -> bool:
+    """Whether nobody ever worked with the database."""
+    if status.empty or status.current is None or status.is_current or not status.known:
+        return status.empty
+    # Each migration is a transaction of its own, and whoever made them may have been killed in between.
+    with database.read() as connection:
+        return connection.execute(select(tables.run.c.id).limit(1)).first() is None

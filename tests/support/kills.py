@@ -12,6 +12,7 @@ though threads and the clock have their part in what a moment meets.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import random
@@ -286,6 +287,11 @@ class Season:
                 ).fetchone()
                 self._check(others == 0, "half a schema")
                 return _Look()
+            if not connection.execute("SELECT 1 FROM run").fetchone():
+                # Killed before the first run; perhaps between two migrations.
+                (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+                self._check(sound == "ok", sound)
+                return _Look()
             complaints = invariants.broken(connection)
             self._check(not complaints, "; ".join(complaints))
             stored = invariants.manifests(connection)
@@ -413,14 +419,25 @@ def play(seed: int, kills: int, starts: WarmStarts) -> list[str]:
         return played.kills
 
 
-def _play_all(seasons: Sequence[tuple[int, int]]) -> list[str]:
-    """Seasons (seed and kills of each), one after the other, in this process."""
-    moments = []
-    with tempfile.TemporaryDirectory() as folder, warm_starts(Path(folder)) as starts:
-        for seed, kills in seasons:
-            moments += play(seed, kills, starts)
-            print(f"season {seed}: {kills} kills survived", flush=True)
-    return moments
+class _Player:
+    """What a process of its own plays seasons with, one after the other."""
+
+    starts: WarmStarts
+
+    @classmethod
+    def get_ready(cls) -> None:
+        folder = tempfile.TemporaryDirectory()
+        context = warm_starts(Path(folder.name))
+        cls.starts = context.__enter__()
+        # In the opposite order: the folder goes when nobody writes to it any more.
+        atexit.register(folder.cleanup)
+        atexit.register(context.__exit__, None, None, None)
+
+    @classmethod
+    def play(cls, chosen: tuple[int, int]) -> list[str]:
+        moments = play(*chosen, cls.starts)
+        print(f"season {chosen[0]}: {len(moments)} kills survived", flush=True)
+        return moments
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -436,10 +453,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (seed + number, min(KILLS_PER_SEASON, given.kills - KILLS_PER_SEASON * number))
         for number in range(-(-given.kills // KILLS_PER_SEASON))
     ]
-    shares = [seasons[start :: given.processes] for start in range(given.processes)]
-    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(given.processes, get_context("spawn"), _Player.get_ready) as pool:
         try:
-            moments = [moment for share in pool.map(_play_all, filter(None, shares)) for moment in share]
+            moments = [moment for played in pool.map(_Player.play, seasons) for moment in played]
         except BrokenPromiseError as error:
             pool.shutdown(cancel_futures=True)
             sys.exit(str(error))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import Column, Integer, MetaData, String, Table, delete, inspect, update
 from sqlalchemy import insert as insert_into
 
@@ -14,7 +15,14 @@ from analyzer.errors import InputError, SchemaError
 from analyzer.store import schema
 from analyzer.store.engine import Database
 from analyzer.store.opening import open_database
-from analyzer.store.schema import REVISION, VERSION_TABLE, require_current_schema, upgrade_schema
+from analyzer.store.schema import (
+    REVISION,
+    VERSION_TABLE,
+    require_current_schema,
+    schema_status,
+    upgrade_schema,
+)
+from analyzer.store.writer import Store
 from tests.support.databases import Provider, opened, run_at_once
 
 _VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
@@ -143,6 +151,34 @@ def test_creating_twice_changes_nothing(provider: Provider) -> None:
         database = open_database(url, create=True)
         assert schema._is_plainly_current(database)
         database.engine.dispose()
+
+
+def test_setting_up_that_was_cut_short_between_two_migrations_is_finished(provider: Provider) -> None:
+    url = provider.empty_url()
+    with opened(url) as database:
+        _upgrade_to(database, "0001")
+        assert schema_status(database).current == "0001"
+    with pytest.raises(SchemaError, match="db upgrade"):
+        open_database(url)
+    database = open_database(url, create=True)
+    assert schema_status(database).is_current
+    database.engine.dispose()
+
+
+def test_an_older_database_that_was_used_is_upgraded_only_when_told_to(provider: Provider) -> None:
+    url = provider.empty_url()
+    with opened(url) as database:
+        _upgrade_to(database, "0001")
+        Store(database, lambda: 0).begin_run(1, "host", "1")
+    for create in (False, True):
+        with pytest.raises(SchemaError, match="db upgrade"):
+            open_database(url, create=create)
+
+
+def _upgrade_to(database: Database, revision: str) -> None:
+    config = schema._config(None)
+    config.attributes["database"] = database
+    command.upgrade(config, revision)
 
 
 def test_an_empty_database_says_how_it_is_filled(postgresql: Provider) -> None:
