@@ -1,7 +1,8 @@
-"""Prices of storage and retrieval: a dated, sourced table, and what bytes cost by it.
+"""Prices of storage, retrieval and transfer: a dated, sourced table, and what bytes cost by it.
 
-The bundled table is ``analyzer/prices.toml``; a payer's own file has the same form and replaces
-rows of it. A price that is not known gives money that is not known, never zero.
+The bundled tables are ``analyzer/prices.toml`` and ``analyzer/transfer_prices.toml``; a payer's own
+file has the same form and replaces rows of them. A price that is not known gives money that is not
+known, never zero.
 
 A file has these keys:
 
@@ -13,47 +14,36 @@ A file has these keys:
   ``as_of``, ``source``, ``confidence``;
 - ``[[retrieval]]``, any number of times: ``regions`` as above, ``usd_per_gb`` of a restore from the
   archive, ``as_of``, ``source``, ``confidence``;
-- ``[[discount]]``, any number of times: ``factor`` for one ``region``, one ``class`` or both.
+- ``[[discount]]``, any number of times: ``factor`` for one ``region``, one ``class`` or both;
+- prices of transfer: see ``transfer_prices``.
 
 Prices and factors are text or whole numbers: a TOML float cannot hold 0.1.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from importlib import resources
-from typing import Literal, TypeGuard
+from typing import Literal
 
 from analyzer.errors import InputError
-from analyzer.model.records import PUBLIC_REGION
 from analyzer.model.results import PriceRow
 from analyzer.model.units import GB, Money
+from analyzer.price_tables import COMMERCIAL_REGION, EVERYWHERE, PriceTable
+from analyzer.transfer_prices import TRANSFER_KEYS, TransferPrices, read_transfer_prices
 
 StorageClass = Literal["standard", "archive"]
 
 #: In the order in which they are listed.
 STORAGE_CLASSES: tuple[StorageClass, ...] = ("standard", "archive")
 
-#: The region of a row that holds wherever no row names the region itself.
-EVERYWHERE = "*"
-
-#: The names that regions of the commercial partition have; those of GovCloud, of the isolated
-#: partitions and of the European Sovereign Cloud do not fit, and China is excepted by hand.
-_COMMERCIAL_REGION = re.compile(r"(?!cn-)[a-z]{2}-[a-z]+-\d{1,2}", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,}(-[a-z]+){1,3}-\d{1,2}", re.ASCII)
-#: Bounded, so that products of them stay exact in _DIGITS digits.
-_DECIMAL = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 #: Enough for bytes below 10**30, divided by 2**30 (30 more digits), times a price and a factor of
 #: 24 digits each.
 _DIGITS = 150
-_CONFIDENCES = ("high", "medium", "low")
 _TIERS_EXAMPLE = 'tiers = [{ from_gb = 0, usd_per_gb_month = "0.10" }]'
 
 
@@ -111,6 +101,8 @@ class PriceBook:
     #: None where the file does not say; that is 1.
     discount_factor: Decimal | None = None
     discounts: tuple[Discount, ...] = ()
+    #: List prices of bytes that leave a region, or go through a NAT gateway or an endpoint.
+    transfer: TransferPrices = field(default_factory=TransferPrices)
 
     def price(self, region: str, storage_class: StorageClass) -> StoragePrice | None:
         """The list price there, or None when it is not known.
@@ -144,9 +136,16 @@ class PriceBook:
             return None
         return exact_decimal(Fraction(price.usd_per_gb) * Fraction(self._factor((region, None))))
 
+    def transfer_factor(self, region: str) -> Decimal:
+        """What is paid of the list price of transfer out of ``region``.
+
+        Discounts for a storage class do not apply.
+        """
+        return self._factor((region, None))
+
     def _covers(self, region: str, storage_class: StorageClass) -> bool:
         """Whether a ``"*"`` row of ``storage_class`` may speak for ``region``."""
-        if not _COMMERCIAL_REGION.fullmatch(region):
+        if not COMMERCIAL_REGION.fullmatch(region):
             return False
         return storage_class == "standard" or self.price(region, "standard") is not None
 
@@ -170,7 +169,8 @@ class PriceBook:
         """This book with every row of ``other`` in place of its own for that region and class.
 
         A ``"*"`` row of ``other`` replaces the rows of all regions that it covers, except those
-        that ``other`` names itself. Prices of retrieval and discounts are replaced in the same way.
+        that ``other`` names itself. Prices of retrieval and discounts are replaced in the same way, and
+        those of transfer (``TransferPrices.overridden_by``).
         """
         named = {(row.region, row.storage_class) for row in other.storage}
         merged = PriceBook(storage=(*(r for r in self.storage if _key(r) not in named), *other.storage))
@@ -183,8 +183,9 @@ class PriceBook:
             or not merged._covers(row.region, row.storage_class)
         ]
         retrieval = {row.region: row for row in other.retrieval}
+        replaced = EVERYWHERE in retrieval
         for row in self.retrieval:
-            if EVERYWHERE not in retrieval or not merged._covers(row.region, "archive"):
+            if not (replaced and merged._covers(row.region, "archive")):
                 retrieval.setdefault(row.region, row)
         factors = {(row.region, row.storage_class): row for row in (*self.discounts, *other.discounts)}
         return PriceBook(
@@ -192,6 +193,7 @@ class PriceBook:
             retrieval=tuple(retrieval[region] for region in sorted(retrieval)),
             discount_factor=self.discount_factor if other.discount_factor is None else other.discount_factor,
             discounts=tuple(factors[key] for key in sorted(factors, key=_sortable)),
+            transfer=self.transfer.overridden_by(other.transfer),
         )
 
 
@@ -304,8 +306,14 @@ def price_rows(prices: PriceBook, regions: Iterable[str]) -> tuple[PriceRow, ...
 
 def bundled_prices() -> PriceBook:
     """The price book that comes with this version."""
-    text = resources.files("analyzer").joinpath("prices.toml").read_text(encoding="utf-8")
-    return load_prices(text, origin="the bundled price book")
+    storage, transfer = (
+        load_prices(
+            resources.files("analyzer").joinpath(name).read_text(encoding="utf-8"),
+            origin="the bundled price book",
+        )
+        for name in ("prices.toml", "transfer_prices.toml")
+    )
+    return storage.overridden_by(transfer)
 
 
 def load_prices(text: str, *, origin: str) -> PriceBook:
@@ -321,8 +329,8 @@ def load_prices(text: str, *, origin: str) -> PriceBook:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{origin} is not valid TOML: {error}; mend the file") from error
-    top = _Table(origin, "the top level", document)
-    top.only({"format", "currency", "discount_factor", "storage", "retrieval", "discount"})
+    top = PriceTable(origin, "the top level", document)
+    top.only({"format", "currency", "discount_factor", "storage", "retrieval", "discount", *TRANSFER_KEYS})
     if (version := top.get("format")) != 1 or isinstance(version, bool):
         raise top.error("format", f"is {version!r}; write format = 1")
     if (currency := top.get("currency")) != "USD":
@@ -332,103 +340,18 @@ def load_prices(text: str, *, origin: str) -> PriceBook:
         retrieval=_retrieval(top),
         discount_factor=top.factor("discount_factor") if "discount_factor" in document else None,
         discounts=_discounts(top),
+        transfer=read_transfer_prices(top),
     )
 
 
-class _Table:
-    """One TOML table under reading, with its place for messages."""
-
-    def __init__(self, origin: str, place: str, values: Mapping[str, object]) -> None:
-        self.origin = origin
-        self.place = place
-        self.values = values
-
-    def error(self, key: str, complaint: str) -> InputError:
-        """What to raise about ``key``."""
-        return InputError(f"{self.origin}: {self.place}, {key}: {complaint}")
-
-    def only(self, known: set[str]) -> None:
-        """Refuse keys that nobody would read: a misspelt price must not be silently ignored."""
-        for key in sorted(self.values.keys() - known):
-            raise self.error(repr(key), f"is not a known key; the keys here are {', '.join(sorted(known))}")
-
-    def get(self, key: str) -> object:
-        """The value of a required key."""
-        if key not in self.values:
-            raise self.error(key, "is missing; add it")
-        return self.values[key]
-
-    def tables(self, key: str, example: str) -> list[_Table]:
-        """The tables of an array; none when the key is absent."""
-        found = self.values.get(key, [])
-        if not _is_list(found) or not all(isinstance(item, dict) for item in found):
-            raise self.error(key, f"is not a list of tables; write {example}")
-        prefix = "" if self.place == "the top level" else f"{self.place}, "
-        return [
-            _Table(self.origin, f"{prefix}{key} number {number}", item)
-            for number, item in enumerate(found, start=1)
-            if isinstance(item, dict)
-        ]
-
-    def text(self, key: str) -> str:
-        """Printable text that is not empty."""
-        value = self.get(key)
-        if not isinstance(value, str) or not value.strip() or not value.isprintable():
-            raise self.error(key, f"is {value!r}; write one line of text in quotes")
-        return value
-
-    def number(self, key: str) -> Decimal:
-        """An exact number that is not negative."""
-        value = self.get(key)
-        if isinstance(value, float):
-            raise self.error(
-                key, f'is the float {value!r}, which is not exact; write it in quotes: "{value!r}"'
-            )
-        text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-        if text.startswith("-"):
-            raise self.error(key, f"is {value!r}; it cannot be negative")
-        if not _DECIMAL.fullmatch(text):
-            raise self.error(
-                key, f'is {value!r}; write a decimal such as "0.10", with at most 12 digits on either side'
-            )
-        return Decimal(text)
-
-    def factor(self, key: str) -> Decimal:
-        """A part of the list price: above 0, at most 10 (a mistyped 93 is not 93 %)."""
-        value = self.number(key)
-        if not 0 < value <= 10:
-            raise self.error(
-                key,
-                f"is {value}; write what is paid of the list price, above 0 and at most 10 (0.93 is 7 % off)",
-            )
-        return value
-
-    def storage_class(self, key: str) -> StorageClass:
-        """One of the two classes that are priced."""
-        value = self.get(key)
-        for storage_class in STORAGE_CLASSES:
-            if value == storage_class:
-                return storage_class
-        raise self.error(key, f'is {value!r}; write "standard" or "archive"')
-
-    def region(self, key: str, value: object, *, everywhere: bool) -> str:
-        """A region's code, "public", or ``"*"`` where that is allowed."""
-        if isinstance(value, str) and (
-            _REGION.fullmatch(value) or value == PUBLIC_REGION or (everywhere and value == EVERYWHERE)
-        ):
-            return value
-        star = ' or "*"' if everywhere else ""
-        raise self.error(key, f'is {value!r}; write a region\'s code such as "eu-west-1"{star}')
-
-
-def _storage(top: _Table) -> tuple[StoragePrice, ...]:
+def _storage(top: PriceTable) -> tuple[StoragePrice, ...]:
     rows: dict[tuple[str, StorageClass], StoragePrice] = {}
     for table in top.tables("storage", "[[storage]] above each"):
         table.only({"class", "regions", "tiers", "as_of", "source", "confidence"})
-        storage_class = table.storage_class("class")
-        regions = _regions(table)
+        storage_class = _storage_class(table)
+        regions = table.regions()
         tiers = _tiers(table)
-        as_of, source, confidence = _as_of(table), table.text("source"), _confidence(table)
+        as_of, source, confidence = table.as_of(), table.text("source"), table.confidence()
         for region in regions:
             if (region, storage_class) in rows:
                 raise table.error("regions", f"names {region} for {storage_class} again; keep one of the two")
@@ -443,13 +366,21 @@ def _storage(top: _Table) -> tuple[StoragePrice, ...]:
     return tuple(rows[key] for key in sorted(rows))
 
 
-def _retrieval(top: _Table) -> tuple[RetrievalPrice, ...]:
+def _storage_class(table: PriceTable) -> StorageClass:
+    value = table.get("class")
+    for storage_class in STORAGE_CLASSES:
+        if value == storage_class:
+            return storage_class
+    raise table.error("class", f'is {value!r}; write "standard" or "archive"')
+
+
+def _retrieval(top: PriceTable) -> tuple[RetrievalPrice, ...]:
     rows: dict[str, RetrievalPrice] = {}
     for table in top.tables("retrieval", "[[retrieval]] above each"):
         table.only({"regions", "usd_per_gb", "as_of", "source", "confidence"})
-        regions = _regions(table)
+        regions = table.regions()
         usd_per_gb = table.number("usd_per_gb")
-        as_of, source, confidence = _as_of(table), table.text("source"), _confidence(table)
+        as_of, source, confidence = table.as_of(), table.text("source"), table.confidence()
         for region in regions:
             if region in rows:
                 raise table.error("regions", f"names {region} again; keep one of the two")
@@ -459,61 +390,18 @@ def _retrieval(top: _Table) -> tuple[RetrievalPrice, ...]:
     return tuple(rows[region] for region in sorted(rows))
 
 
-def _regions(table: _Table) -> list[str]:
-    regions = table.get("regions")
-    if not _is_list(regions) or not regions:
-        raise table.error("regions", f'is {regions!r}; write a list such as ["eu-west-1"]')
-    return [table.region("regions", value, everywhere=True) for value in regions]
+def _tiers(table: PriceTable) -> tuple[Tier, ...]:
+    return tuple(Tier(from_gb, usd) for from_gb, usd in table.steps("usd_per_gb_month", _TIERS_EXAMPLE))
 
 
-def _confidence(table: _Table) -> str:
-    if (confidence := table.text("confidence")) not in _CONFIDENCES:
-        raise table.error("confidence", f"is {confidence!r}; write one of {', '.join(_CONFIDENCES)}")
-    return confidence
-
-
-def _tiers(table: _Table) -> tuple[Tier, ...]:
-    tiers: list[Tier] = []
-    for step in table.tables("tiers", _TIERS_EXAMPLE):
-        step.only({"from_gb", "usd_per_gb_month"})
-        from_gb = step.number("from_gb")
-        if from_gb != int(from_gb):
-            raise step.error("from_gb", f"is {from_gb}; write whole GB")
-        if not tiers and from_gb != 0:
-            raise step.error("from_gb", f"is {from_gb}; the first tier begins at 0")
-        if tiers and from_gb <= tiers[-1].from_gb:
-            raise step.error("from_gb", f"is {from_gb}, not above the tier before; order the tiers upwards")
-        tiers.append(Tier(int(from_gb), step.number("usd_per_gb_month")))
-    if not tiers:
-        raise table.error("tiers", f"is missing or empty; write {_TIERS_EXAMPLE}")
-    return tuple(tiers)
-
-
-def _as_of(table: _Table) -> str:
-    """The day or month of a price, as ISO text."""
-    value = table.get("as_of")
-    # A datetime is a date too, but its time of day would say more than a price list can.
-    if type(value) is date:
-        return value.isoformat()
-    if isinstance(value, str):
-        if _MONTH.fullmatch(value):
-            return value
-        try:
-            if date.fromisoformat(value).isoformat() == value:
-                return value
-        except ValueError:
-            pass
-    raise table.error("as_of", f'is {value!r}; write a day "2026-09-24" or a month "2026-09"')
-
-
-def _discounts(top: _Table) -> tuple[Discount, ...]:
+def _discounts(top: PriceTable) -> tuple[Discount, ...]:
     rows: dict[tuple[str | None, StorageClass | None], Discount] = {}
     for table in top.tables("discount", "[[discount]] above each"):
         table.only({"region", "class", "factor"})
         region = None
         if "region" in table.values:
             region = table.region("region", table.get("region"), everywhere=False)
-        storage_class = table.storage_class("class") if "class" in table.values else None
+        storage_class = _storage_class(table) if "class" in table.values else None
         if region is None and storage_class is None:
             raise table.error(
                 "region", "and class are both missing; for everything use discount_factor instead"
@@ -561,7 +449,3 @@ def _key(row: StoragePrice) -> tuple[str, StorageClass]:
 
 def _sortable(key: tuple[str | None, StorageClass | None]) -> tuple[str, str]:
     return key[0] or "", key[1] or ""
-
-
-def _is_list(value: object) -> TypeGuard[list[object]]:
-    return isinstance(value, list)

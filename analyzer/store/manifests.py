@@ -239,6 +239,25 @@ def load_manifests(database: Database, digests: Collection[str]) -> dict[str, Ma
     return found
 
 
+def load_attestations(connection: Connection, indexes: Sequence[int]) -> set[tuple[int, int]]:
+    """Numbers of these indexes and of their children for the platform ``unknown/unknown``.
+
+    BuildKit puts attestations beside the images of an index under that platform, so that no node asks
+    for them (BuildKit, "Image attestation storage").
+    """
+    of, platform = tables.manifest, tables.platform
+    nobody = connection.execute(select(platform.c.id).filter_by(name="unknown/unknown")).scalar()
+    if nobody is None:
+        return set()
+    query = select(of.c.digest_id, of.c.child_ids, of.c.child_platforms)
+    return {
+        (index, child)
+        for index, children, codes in rows_where_in(connection, query, of.c.digest_id, indexes)
+        for child, code in zip(_unpack("I", children), _unpack("H", codes), strict=True)
+        if code == nobody
+    }
+
+
 def _names(connection: Connection, table: Table) -> dict[int, str]:
     return dict(connection.execute(select(table.c.id, table.c.name)).all())
 

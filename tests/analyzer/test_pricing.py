@@ -127,7 +127,8 @@ def test_bundled_figures_are_those_of_the_research() -> None:
             assert price is not None
             assert [tier.usd_per_gb_month for tier in price.tiers] == [Decimal(row["usd"])]
             assert (price.as_of, price.confidence) == (row["as_of"], row["confidence"])
-    assert seen == len({row.region for row in prices.storage if row.storage_class == "standard"}) + 3
+    regions = {row.region for row in prices.storage if row.storage_class == "standard"}
+    assert seen == len(regions - {"public"}) + 3
 
 
 def test_bundled_retrieval_figures_are_those_of_the_research() -> None:
@@ -140,6 +141,12 @@ def test_bundled_retrieval_figures_are_those_of_the_research() -> None:
     assert {row.region: (row.usd_per_gb, row.as_of) for row in rows} == {
         region: (Decimal(row["usd"]), row["as_of"]) for region, row in known.items()
     }
+
+
+def test_rows_of_ones_own_leave_the_rest_of_retrieval_as_it_is() -> None:
+    everywhere = RETRIEVAL.replace("eu-west-1", "*").replace("0.03", "0.05")
+    prices = book(RETRIEVAL + everywhere)
+    assert prices.overridden_by(book(ROW)).retrieval == prices.retrieval
 
 
 def test_bundled_retrieval_is_known_where_the_archive_is() -> None:

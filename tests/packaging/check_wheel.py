@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 NEEDED = (
     "analyzer/_migrations/env.py",
     "analyzer/prices.toml",
+    "analyzer/transfer_prices.toml",
     "analyzer/py.typed",
     "analyzer/roles/member-role.cfn.yaml",
     "analyzer/roles/member-role.tf",
