@@ -200,6 +200,7 @@ class _Pricing:
             cost=cost,
             cost_low=cost.registry,
             cost_high=cost.repository,
+            account_name=row["account_name"],
         )
 
     def shared_cost(self) -> Money:

@@ -323,6 +323,7 @@ def _registries(report: Report) -> str:
         "cost_high_scope",
         "cost_leaves_out",
         *REGISTRY_COLUMNS,
+        "account_name",
     ]
     unsized, uncounted = bytes_of_registries(report), counts_of_registries(report)
     rows = []
@@ -341,6 +342,7 @@ def _registries(report: Report) -> str:
                 report.totals.cost_high_scope,
                 _reasons(row.cost.repository, row.cost.registry, row.cost_low, row.cost_high),
                 *_neutralised(registry_cells(row.settings)),
+                neutral(row.account_name),
             ]
         )
     return _table(header, rows)

@@ -296,6 +296,7 @@ def _registry(report: Report, costs: Costs, n: int, missing: Missing, uncounted:
             "high": _money(row.cost_high, costs.registries_high[n], report.totals.cost_high_scope),
         },
         "settings": registry_settings(row.settings),
+        "account_name": row.account_name or None,
     }
 
 

@@ -92,7 +92,8 @@ class Frames:
 
     ``registries`` (ordered by account, region, partition): partition, account, region, snapshot
     (its number), run (that took it), taken_at_ms, status, blob_mounting ("ENABLED", "DISABLED" or ""
-    when unknown), blob_mounting_ever (bool: ENABLED in this or any earlier snapshot).
+    when unknown), blob_mounting_ever (bool: ENABLED in this or any earlier snapshot), account_name ("" where
+    no organization said it).
 
     ``repositories`` (ordered by account, region, name, created_at_ms): registry (position),
     repository, created_at_ms, status (of its last read), complete_at_ms (time of its last complete

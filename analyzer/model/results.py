@@ -159,6 +159,8 @@ class RegistryRow:
     cost_low: Money
     cost_high: Money
     settings: RegistrySettings = field(default_factory=RegistrySettings)
+    #: What the organization calls the account; "" where nobody said.
+    account_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

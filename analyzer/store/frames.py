@@ -145,19 +145,19 @@ def _registries(connection: Connection, snapshots: Sequence[SnapshotRef]) -> pd.
     for snapshot in snapshots:
         setting, value = tables.registry_setting, tables.setting_value
         query = (
-            select(value.c.value, setting.c.first_snapshot, setting.c.gone_snapshot)
+            select(setting.c.name, value.c.value, setting.c.gone_snapshot)
             .join(value, value.c.id == setting.c.value_id)
             .where(
                 setting.c.registry_id == snapshot.registry_id,
-                setting.c.name == "blob_mounting",
+                setting.c.name.in_(("account_name", "blob_mounting")),
                 setting.c.first_snapshot <= snapshot.number,
             )
         )
         seen = [
-            (json.loads(text), gone is None or gone > snapshot.number)
-            for text, _, gone in connection.execute(query)
+            (name, json.loads(text), gone is None or gone > snapshot.number)
+            for name, text, gone in connection.execute(query)
         ]
-        now = [value for value, in_force in seen if in_force]
+        now = {name: value or "" for name, value, in_force in seen if in_force}
         key = snapshot.key
         rows.append(
             {
@@ -168,8 +168,11 @@ def _registries(connection: Connection, snapshots: Sequence[SnapshotRef]) -> pd.
                 "run": snapshot.run,
                 "taken_at_ms": snapshot.taken_at_ms,
                 "status": str(snapshot.status),
-                "blob_mounting": (now[0] if now else None) or "",
-                "blob_mounting_ever": any(value == "ENABLED" for value, _ in seen),
+                "blob_mounting": now.get("blob_mounting", ""),
+                "blob_mounting_ever": any(
+                    (name, value) == ("blob_mounting", "ENABLED") for name, value, _ in seen
+                ),
+                "account_name": now.get("account_name", ""),
             }
         )
     return pd.DataFrame(rows)

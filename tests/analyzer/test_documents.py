@@ -233,6 +233,7 @@ def test_absent_facts_are_unknown_and_not_zero() -> None:
         "status": "complete",
         "blob_mounting": "",
         "blob_mounting_ever": False,
+        "account_name": "",
     }
     (repository,) = documents.frames.repositories.to_dict("records")
     assert repository == {

@@ -243,6 +243,7 @@ def naive_frames(
                 "status": snapshot.status.value,
                 "blob_mounting": "" if mounting is None else mounting,
                 "blob_mounting_ever": snapshot.blob_mounting_ever,
+                "account_name": json.loads(snapshot.settings.get("account_name", '""')),
             }
         )
         rules = json.loads(snapshot.settings.get("pull_through_cache_rules", ABSENT)) or []

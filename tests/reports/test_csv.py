@@ -98,7 +98,7 @@ def test_the_tables_and_their_headers_are_stable() -> None:
         "physical_bytes_registry_scope,shared_bytes,cost_repository_scope_usd_per_month,"
         "cost_registry_scope_usd_per_month,cost_low_usd_per_month,cost_high_usd_per_month,cost_low_scope,"
         "cost_high_scope,cost_leaves_out,scan_type,basic_scan_type_version,scan_rules,replication_rules,"
-        "policy_scope,policy_lets_in,creation_templates"
+        "policy_scope,policy_lets_in,creation_templates,account_name"
     )
     assert headers["images.csv"] == (
         "account,region,repository,digest,kind,tags,tagged,orphaned,stale,pushed_at,last_pull,image_status,"

@@ -196,6 +196,7 @@ def _registries(count: int) -> pd.DataFrame:
             "status": pd.Series(["complete"] * len(known), dtype="str"),
             "blob_mounting": pd.Series(["DISABLED"] * len(known), dtype="str"),
             "blob_mounting_ever": np.zeros(len(known), np.bool_),
+            "account_name": pd.Series([""] * len(known), dtype="str"),
         }
     )
 

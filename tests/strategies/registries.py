@@ -84,6 +84,7 @@ _REPOSITORY_SETTINGS: dict[str, tuple[str, ...]] = {
 }
 _REGISTRY_SETTINGS: dict[str, tuple[str, ...]] = {
     "blob_mounting": ('"ENABLED"', '"DISABLED"', ABSENT),
+    "account_name": ('"shop"', '"bank"'),
     "pull_through_cache_rules": (
         '[{"ecrRepositoryPrefix":"team"}]',
         ABSENT,

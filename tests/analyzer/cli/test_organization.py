@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,6 +53,22 @@ def test_who_is_not_collected_and_who_lets_nobody_in_is_said(demurrage: Callable
     assert f"{BANK}: sts:AssumeRole AccessDenied: missing sts:AssumeRole on {BANK}; nothing of the" in text
     assert "sts:AssumeRole 2" in text
     assert "\x1b" not in done.out + done.err
+
+
+def test_reports_say_what_the_accounts_are_called(
+    demurrage: Callable[..., Outcome], stub: OrganizationStub, tmp_path: Path
+) -> None:
+    stub.organization.accounts[SHOP].name = "=shop()"
+    done = demurrage("run", *COLLECT[1:], "--exclude", "bank", "--output-dir", "out")
+    assert done.status == 0, done.err
+    with (tmp_path / "out" / "registries.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["account"], row["account_name"]) for row in rows] == [
+        (OWN, "management"),
+        (SHOP, "'=shop()"),
+    ]
+    document = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [row["account_name"] for row in document["registries"]] == ["management", "=shop()"]
 
 
 @pytest.mark.usefixtures("stub")
