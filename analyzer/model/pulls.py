@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 #: ``puller_region`` where it cannot be told; a row of its own, never spread over the others.
 UNKNOWN_REGION: Final = ""
+#: ``puller_region`` where the address is none of AWS's: what was pulled left it for the internet.
+INTERNET: Final = "internet"
 
 
 class PullKind(StrEnum):
