@@ -270,6 +270,9 @@ def _asked(
 
 
 def _refusal(status: object, reason: object) -> Refusal:
+    if not status:
+        # How the client says that there was no answer at all.
+        return Refusal("ClusterUnreachable", Reach.TRANSIENT, one_line(reason))
     if status == _GONE:
         return Refusal("Expired", Reach.TRANSIENT, "the list's continuation ran out before its end")
     if isinstance(status, int) and status in _FORBIDDEN:
