@@ -116,6 +116,7 @@ def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ..
     from analyzer.cli.collect import collect_shown
     from analyzer.collect import CollectOptions
     from analyzer.collect.session import open_session
+    from analyzer.collect.workloads import WorkloadOptions
     from analyzer.demo import emulated_aws
 
     now = datetime.now(UTC)
@@ -128,6 +129,8 @@ def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ..
             accounts=(aws.account,),
             requests_per_second=_REQUESTS_PER_SECOND,
             batch_get_image_per_second=_REQUESTS_PER_SECOND,
+            # Those that the emulated account uses; its emulator does not have all others.
+            workloads=WorkloadOptions(sources=("ecs", "codebuild")),
         )
         session = open_session()
         for night in range(_NIGHTS):

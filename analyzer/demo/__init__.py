@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 from analyzer.demo.plan import Refusal
 from analyzer.demo.seed import Fleet
+from analyzer.demo.services import projects_of, services_of
 from analyzer.errors import InputError
 
 __all__ = ["ACCOUNT", "EmulatedAws", "Refusal", "emulated_aws"]
@@ -80,6 +81,11 @@ def emulated_aws(now: datetime, seed: int = _DEFAULT_SEED) -> Iterator[EmulatedA
         for registry in fleet.registries:
             pour.pour_registry(ACCOUNT, registry)
         pour_all()
+        repositories = fleet.repositories
+        for service in services_of(ACCOUNT, repositories):
+            pour.pour_service(ACCOUNT, service)
+        for project in projects_of(ACCOUNT, repositories):
+            pour.pour_project(ACCOUNT, project)
         moto_faults.refuse(r for r in fleet.refusals if r.code == "AccessDeniedException")
         yield EmulatedAws(ACCOUNT, tuple(registry.region for registry in fleet.registries), fleet, pour_all)
 

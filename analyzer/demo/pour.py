@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from moto.codebuild.models import codebuild_backends
 from moto.ecr.models import Image as MotoImage
 from moto.ecr.models import Repository as MotoRepository
 from moto.ecr.models import ecr_backends
+from moto.ecs.models import Task, ecs_backends
 
 from analyzer.demo import moto_faults
 from analyzer.demo.plan import Image, Registry, Repository
+from analyzer.demo.services import Project, Service
+
+_CLUSTER = "production"
 
 
 def pour_registry(account: str, registry: Registry) -> None:
@@ -68,6 +73,48 @@ def pour_repository(account: str, repository: Repository) -> None:
     moto_repository.lifecycle_policy = repository.lifecycle_policy
     moto_repository.__dict__["demurrage_evaluated_at"] = repository.lifecycle_evaluated_at
     moto_repository.images = _moto_images(account, moto_repository, repository.images)
+
+
+def pour_service(account: str, service: Service) -> None:
+    """Make an ECS service in moto, with a task that runs."""
+    backend = ecs_backends[account][service.region]
+    cluster = backend.clusters.get(_CLUSTER) or backend.create_cluster(_CLUSTER)
+    *earlier, last = service.references
+    for reference in earlier:
+        backend.register_task_definition(service.name, [_container(reference)])
+    definition = backend.register_task_definition(service.name, [_container(last)])
+    backend.create_service(_CLUSTER, service.name, 1, task_definition_str=definition.arn)
+    task = Task(cluster, definition, None, None, backend, group=f"service:{service.name}")
+    # moto's tasks never say which digest they got; its serialiser takes it from here.
+    task.containers[0].__dict__["image_digest"] = service.digest
+    backend.tasks.setdefault(_CLUSTER, {})[task.task_arn] = task
+
+
+def _container(image: str) -> dict[str, object]:
+    return {"name": "main", "image": image, "memory": 512}
+
+
+def pour_project(account: str, project: Project) -> None:
+    """Make a CodeBuild project in moto."""
+    codebuild_backends[account][project.region].create_project(
+        project.name,
+        description=None,
+        project_source={"type": "S3", "location": "source/build.zip"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={
+            "type": "LINUX_CONTAINER",
+            "image": project.reference,
+            "computeType": "BUILD_GENERAL1_SMALL",
+        },
+        service_role=f"arn:aws:iam::{account}:role/build",
+        tags=None,
+        cache=None,
+        timeout=None,
+        queued_timeout=None,
+        source_version=None,
+        logs_config=None,
+        vpc_config=None,
+    )
 
 
 def _moto_images(account: str, repository: MotoRepository, images: Iterable[Image]) -> list[MotoImage]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.ecs.models import ecs_backends
 from moto.server import ThreadedMotoServer
@@ -20,6 +19,8 @@ from tests.analyzer.cli.conftest import Outcome
 from tests.support.registry import digest_of, manifest_text
 from tests.support.stub_ecr import Server
 
+#: moto's, whatever the credentials.
+ACCOUNT = "123456789012"
 REGIONS = ("eu-west-1", "us-east-1")
 
 
@@ -43,7 +44,7 @@ def fill(session: boto3.Session, region: str) -> dict[str, str]:
     def client(service: str) -> Any:
         return session.client(service, region_name=region)  # type: ignore[call-overload]  # the service is no literal
 
-    registry = f"{DEFAULT_ACCOUNT_ID}.dkr.ecr.{region}.amazonaws.com"
+    registry = f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com"
     text = manifest_text([("sha256:" + "a" * 64, 10)], ("sha256:" + "b" * 64, 1))
     digest = digest_of(text)
     ecr = client("ecr")
@@ -58,14 +59,14 @@ def fill(session: boto3.Session, region: str) -> dict[str, str]:
             containerDefinitions=[{"name": "main", "image": f"{registry}/app:v{number}", "memory": 64}],
         )
     ecs.create_service(cluster="shop", serviceName="web", taskDefinition="web:1", desiredCount=0)
-    subnet = next(iter(ec2_backends[DEFAULT_ACCOUNT_ID][region].describe_subnets())).id
+    subnet = next(iter(ec2_backends[ACCOUNT][region].describe_subnets())).id
     ecs.run_task(
         cluster="shop",
         taskDefinition="web:2",
         launchType="FARGATE",
         networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
     )
-    for task in ecs_backends[DEFAULT_ACCOUNT_ID][region].tasks["shop"].values():
+    for task in ecs_backends[ACCOUNT][region].tasks["shop"].values():
         for container in task.containers:
             # moto's tasks never say which digest they got.
             container.__dict__["image_digest"] = digest
@@ -73,18 +74,16 @@ def fill(session: boto3.Session, region: str) -> dict[str, str]:
     name = f"lambda-{region}"
     role.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
     functions = client("lambda")
-    arn = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/{name}"
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
     functions.create_function(FunctionName="thumb", Role=arn, PackageType="Image", Code={"ImageUri": app})
     functions.publish_version(FunctionName="thumb")
     batch = client("batch")
-    container = {
+    job = {
         "image": app,
         "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}],
     }
     for _ in range(2):
-        batch.register_job_definition(
-            jobDefinitionName="etl", type="container", containerProperties=container
-        )
+        batch.register_job_definition(jobDefinitionName="etl", type="container", containerProperties=job)
     client("sagemaker").create_model(ModelName="rank", ExecutionRoleArn=arn, PrimaryContainer={"Image": app})
     client("codebuild").create_project(
         name="build",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
 
-from analyzer.demo import emulated_aws
+from analyzer.collect.clients import AwsRegistryClient, CallSettings
+from analyzer.collect.places import OwnAccess, Place
+from analyzer.collect.workloads import WorkloadOptions, readers
+from analyzer.demo import ACCOUNT, emulated_aws
 from analyzer.demo.seed import Fleet
+from analyzer.model.records import RegistryKey, UseKind
 from analyzer.model.units import to_ms
 from tests.support.pipeline import Pipeline
 
@@ -59,3 +64,44 @@ def test_bytes_found_are_those_seeded(tmp_path: Path) -> None:
         night = Pipeline(tmp_path).collect(boto3.Session(), *aws.regions, now_ms=to_ms(NOW))
     assert night.total("logical_bytes") == logical
     assert night.total("physical_bytes_repository") == physical
+
+
+def test_what_the_company_runs_is_what_was_deployed_however_the_nights_pass() -> None:
+    options = WorkloadOptions(sources=("ecs", "codebuild"))
+    settings = CallSettings(requests_per_second=1e9)
+    nights = []
+    held = {
+        f"{ACCOUNT}.dkr.ecr.{one.region}.amazonaws.com/{one.name} {image.digest}"
+        for one in Fleet(ACCOUNT, NOW, 2026).repositories
+        for image in one.images
+    }
+    with emulated_aws(NOW) as aws:
+        access = OwnAccess(boto3.Session(), "")
+        for _ in range(2):
+            found = {}
+            for region in aws.regions:
+                client = AwsRegistryClient(Place(RegistryKey("aws", ACCOUNT, region), access), settings)
+                for reader in readers(client, options, {}):
+                    (read,), gaps = reader()
+                    assert gaps == []
+                    found[region, read.source] = read.uses
+            nights.append(found)
+            aws.pass_night()
+    assert nights[0] == nights[1]
+    running = {
+        region: [use.reference for use in uses if use.kind is UseKind.RUNNING]
+        for (region, source), uses in nights[0].items()
+        if source == "ecs"
+    }
+    assert {region: len(references) for region, references in running.items()} == {
+        "us-east-1": 10,
+        "eu-west-1": 2,
+        "us-west-2": 0,
+    }
+    for references in running.values():
+        for reference in references:
+            tagged, _, digest = reference.partition("@")
+            assert f"{tagged.rpartition(':')[0]} {digest}" in held
+    kinds = Counter(use.kind for use in nights[0]["us-east-1", "ecs"])
+    assert kinds[UseKind.PREVIOUS] == 18
+    assert len(nights[0]["us-east-1", "codebuild"]) == 2

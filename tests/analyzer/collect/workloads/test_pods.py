@@ -230,7 +230,8 @@ def test_answers_that_are_no_lists_are_gaps(cluster: Cluster, body: bytes, reaso
 
 
 def test_objects_of_the_wrong_shape_end_nothing(cluster: Cluster) -> None:
-    for value in (None, 7, "text", [], {"containers": 3, "template": [], "jobTemplate": 1}):
+    values: tuple[Any, ...] = (None, 7, "text", [], {"containers": 3, "template": [], "jobTemplate": 1})
+    for value in values:
         for path in (PODS, DEPLOYMENTS, CRON_JOBS):
             cluster.objects[path] = [{"metadata": value, "spec": value, "status": value}]
         found, gaps = read_pods(cluster)

@@ -255,7 +255,8 @@ def test_a_binary_answer_that_broke_off_is_not_an_empty_one() -> None:
 
 
 def test_answers_of_the_wrong_shape_end_nothing() -> None:
-    values = itertools.cycle(["text", 7, {"a": 1}, ["text", 3, None, [], {}], None])
+    shapes: list[object] = ["text", 7, {"a": 1}, ["text", 3, None, [], {}], None]
+    values = itertools.cycle(shapes)
     # CodeBuild's are read by botocore, and its own faults are not ours to mend.
     for source, call in [*CALLS, *CALLS]:
         if not call.startswith("codebuild:"):
