@@ -27,6 +27,7 @@ NO_MANIFEST = -1
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 UInt32 = npt.NDArray[np.uint32]
+UInt64 = npt.NDArray[np.uint64]
 UInt8 = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 #: ``puller_region`` where it cannot be told; a row of its own, never spread over the others.
 UNKNOWN_REGION: Final = ""
@@ -68,6 +68,75 @@ class LeftOut(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class Hints(NamedTuple):
+    """What a record says that may tell where its puller is.
+
+    Session, address and endpoint are looked at while records are read, and never stored.
+    """
+
+    #: Of the registry.
+    account: str
+    region: str
+    repository: str
+    #: As in `Pulls`.
+    principal_account: str
+    principal: str
+    #: Name of the role's session: of an EC2 instance's role the instance's id; "" where there is none.
+    session: str = ""
+    #: An address, without a doubt; "" where the record has none, or a name in its place.
+    source_address: str = ""
+    #: ``vpce-…``, or "".
+    endpoint: str = ""
+
+
+class Told(NamedTuple):
+    """Where a puller is."""
+
+    region: str
+    method: RegionMethod
+    confidence: Confidence
+
+
+#: What is told of a puller that cannot be told.
+NOT_TOLD: Final = Told(UNKNOWN_REGION, RegionMethod.UNKNOWN, Confidence.NONE)
+
+
+class Origin(Protocol):
+    """Whoever can tell where pullers are."""
+
+    def tell(self, hints: Hints, /) -> Told:
+        """Where it is; NOT_TOLD where that is not known. Called once for many records of the same hints."""
+
+
+class NoOrigin:
+    """Knows nothing: every puller's region is unknown."""
+
+    def tell(self, _hints: Hints, /) -> Told:
+        """NOT_TOLD."""
+        return NOT_TOLD
+
+
+class Target(NamedTuple):
+    """What was asked for; where the event is no pull to be counted, only which registry and why not."""
+
+    account: str
+    region: str
+    repository: str
+    kind: PullKind | LeftOut
+    digest: str = ""
+    tag: str = ""
+
+
+class Puller(NamedTuple):
+    """Who pulled, and from where."""
+
+    account: str = ""
+    principal: str = ""
+    region: str = UNKNOWN_REGION
+    method: RegionMethod = RegionMethod.UNKNOWN
+    confidence: Confidence = Confidence.NONE
+
+
 class Pulls(NamedTuple):
     """So many pulls of one layer or image on one day by one principal from one region."""
 
@@ -92,9 +161,10 @@ class Pulls(NamedTuple):
 
 
 class LeftOutCount(NamedTuple):
-    """Events of one day about one registry that were not counted as pulls."""
+    """Layers and images asked for on one day that were not counted as pulls of a registry."""
 
     day: int
+    #: "" where the record does not say.
     account: str
     region: str
     reason: LeftOut

@@ -390,3 +390,88 @@ checkpoint = Table(
     #: A ``model.records.RepositoryRead`` and its gaps: ``store.checkpoints``.
     Column("payload", LargeBinary, nullable=False),
 )
+
+#: What pulls ask for: a layer, an image by digest or tag. ``kind`` is `store.pulls.KINDS`; from 10 on it
+#: says why events about the registry are not counted, and the rest is empty.
+pull_target = Table(
+    "pull_target",
+    metadata,
+    _id(),
+    #: Hash of the other columns.
+    Column("key", LargeBinary, nullable=False, unique=True),
+    Column("account", String(32), nullable=False),
+    Column("region", String(32), nullable=False),
+    Column("repository", String(256), nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    _reference("digest_id", "digest", nullable=True),
+    _reference("tag_name_id", "tag_name", nullable=True),
+)
+
+#: Who pulls, from where, and how that was told: `model.pulls.Puller`.
+puller = Table(
+    "puller",
+    metadata,
+    _id(),
+    #: Hash of the other columns.
+    Column("key", LargeBinary, nullable=False, unique=True),
+    Column("account", String(32), nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("region", String(32), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("confidence", String(16), nullable=False),
+)
+
+#: So many pulls on one day.
+pull = Table(
+    "pull",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    _reference("target_id", "pull_target", primary_key=True),
+    _reference("puller_id", "puller", primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Which events of a day are counted in ``pull``, so that none is counted twice: a row a batch. A closed
+#: day has forgotten them, and takes no more.
+pull_events = Table(
+    "pull_events",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    #: Sorted little-endian 64-bit hashes.
+    Column("events", LargeBinary, nullable=False),
+    #: Of events that CloudTrail gives in several copies: `store.pull_events.COPY`.
+    Column("copies", LargeBinary, nullable=False),
+    Column("is_closed", SmallInteger, nullable=False),
+)
+
+#: Which files of a source are in ``pull``, by the day of their name.
+pull_files = Table(
+    "pull_files",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    #: Sorted little-endian 64-bit hashes.
+    Column("files", LargeBinary, nullable=False),
+)
+
+#: What a source holds about one registry's account and region on one day.
+pull_coverage = Table(
+    "pull_coverage",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("account", String(32), primary_key=True),
+    Column("region", String(32), primary_key=True),
+    Column("source", Text, primary_key=True),
+    #: Of which there are files or events, bit 0 being the first.
+    Column("hours", Integer, nullable=False),
+    #: Whether a read event was among them: a trail of writes alone keeps no pulls.
+    Column("has_reads", SmallInteger, nullable=False),
+    #: Whether the source vouches for the hours that are missing.
+    Column("is_whole", SmallInteger, nullable=False),
+    #: What went wrong when it was last read; "" for nothing.
+    Column("problem", Text, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -32,6 +32,22 @@ _COLUMNS = {
     "v_images": ("account", "region", "repository", "digest", "pushed_at", "image_status", "last_pull"),
     "v_tags": ("account", "region", "repository", "tag", "digest"),
     "v_workloads": ("account", "region", "source", "workload", "kind", "image_reference"),
+    "v_pulls": (
+        "day",
+        "account",
+        "region",
+        "repository",
+        "kind",
+        "digest",
+        "tag",
+        "size_bytes",
+        "principal_account",
+        "principal",
+        "puller_region",
+        "method",
+        "confidence",
+        "times",
+    ),
     "v_manifests": ("digest", "media_type", "kind", "size_bytes"),
 }
 _PLACE = (KEY.account, KEY.region, "app")

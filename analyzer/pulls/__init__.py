@@ -1,0 +1,1 @@
+"""Pulls out of CloudTrail's records: pure functions of bytes and records."""
