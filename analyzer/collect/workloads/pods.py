@@ -100,7 +100,8 @@ def read_cluster(reading: Reading, name: str, cluster: Mapping[str, Any]) -> boo
 
 
 def _note_trouble(reading: Reading, call: str, name: str, refusal: Refusal) -> None:
-    reading.trouble(call, refusal._replace(detail=one_line(f"cluster {name}: {refusal.detail}", 600)))
+    detail = one_line(f"cluster {name}: {refusal.detail}", 600)
+    reading.trouble(call, refusal._replace(detail=detail), about=name)
 
 
 # What the answers say.

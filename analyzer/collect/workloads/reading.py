@@ -81,7 +81,8 @@ class Reading:
         for entry in known:
             self._known.setdefault(entry.use.workload, []).append(entry)
         self._uses: set[WorkloadUse] = set()
-        self._troubles: dict[tuple[str, str], _Trouble] = {}
+        #: By call, reason and what it is about where each of these has a gap of its own.
+        self._troubles: dict[tuple[str, str, str], _Trouble] = {}
         self._answered: set[str] = set()
         self._denied: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
@@ -157,7 +158,7 @@ class Reading:
     ) -> tuple[Mapping[str, Any] | None, Refusal | None]:
         call = f"{service}:{operation}"
         if self._denied[call] >= _DENIALS:
-            known = next(t.refusal for (name, _), t in self._troubles.items() if name == call)
+            known = next(t.refusal for (name, *_), t in self._troubles.items() if name == call)
             return None, known
         if self._asked[call] >= MOST_CALLS:
             return None, Refusal(
@@ -176,12 +177,15 @@ class Reading:
         self._answered.add(call)
         return answer, None
 
-    def trouble(self, call: str, refusal: Refusal, *, count: int = 1, kept: int = 0) -> None:
-        """Note that ``call``, as IAM spells it, left something unread."""
-        before = self._troubles.get((call, refusal.reason), _Trouble(refusal, 0, 0))
-        self._troubles[call, refusal.reason] = _Trouble(
-            before.refusal, before.times + count, before.kept + kept
-        )
+    def trouble(self, call: str, refusal: Refusal, *, count: int = 1, kept: int = 0, about: str = "") -> None:
+        """Note that ``call``, as IAM spells it, left something unread.
+
+        Of a call that is refused for the same reason again and again there is one gap, or one for each
+        thing that it is ``about``.
+        """
+        key = call, refusal.reason, about
+        before = self._troubles.get(key, _Trouble(refusal, 0, 0))
+        self._troubles[key] = _Trouble(before.refusal, before.times + count, before.kept + kept)
 
     def use(self, workload: str, reference: object, kind: UseKind) -> None:
         """Note that ``workload`` names an image, if ``reference`` is one."""
@@ -219,7 +223,7 @@ class Reading:
             status = ReadStatus.PARTIAL if self._answered else ReadStatus.REFUSED
         gaps = [
             gap_of(self.key, "", call, trouble.refusal, kept=trouble.kept, count=trouble.times)
-            for (call, _), trouble in sorted(self._troubles.items())
+            for (call, *_), trouble in sorted(self._troubles.items())
         ]
         return SourceOutcome([WorkloadRead(self.source, status, tuple(sorted(self._uses)))], gaps)
 

@@ -190,6 +190,16 @@ def test_pods_that_may_not_be_listed_are_a_gap(cluster: Cluster, status: int, re
     assert found.status is ReadStatus.PARTIAL
 
 
+def test_each_cluster_that_is_not_read_has_a_gap_of_its_own(cluster: Cluster) -> None:
+    cluster.refused[PODS] = 403
+    aws = eks(cluster)
+    aws.answers["eks:ListClusters"] = {"clusters": ["prod", "test"]}
+    _, gaps = read(aws, "eks", eks_pods=True)
+    assert [(gap.call, gap.count) for gap in gaps] == [("kubernetes:ListPods", 1)] * 2
+    assert ["cluster prod: " in gap.detail for gap in gaps] == [True, False]
+    assert ["cluster test: " in gap.detail for gap in gaps] == [False, True]
+
+
 def test_templates_that_may_not_be_listed_are_a_gap_and_the_pods_still_count(cluster: Cluster) -> None:
     cluster.objects[PODS] = [pod("a", {"main": (image("a:1"), image("a", "a"))})]
     cluster.objects[CRON_JOBS] = [
