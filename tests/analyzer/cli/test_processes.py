@@ -172,6 +172,7 @@ def test_sigterm_lets_go_of_everything(aws: Server) -> None:
     aws.stub.faults.append(Fault("sleep", "DescribeImages", seconds=30))
     with _start(*RUN, out=subprocess.PIPE, err=subprocess.PIPE) as process:
         assert process.stderr is not None
+        assert "1 registry to read" in process.stderr.readline()
         assert "reading" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=25)
