@@ -27,7 +27,7 @@ from analyzer.model.records import (
     WorkloadUse,
 )
 from analyzer.retention import parse_retention
-from analyzer.store import tables
+from analyzer.store import pruning, tables
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames
@@ -146,6 +146,18 @@ def _assert_nothing_needless(database: Database) -> None:
                 assert len({row.repository_id for row in left}) * 7 >= len(left)
             else:
                 assert left == [], table.name
+
+
+def test_every_table_of_intervals_or_repositories_is_pruned_or_stays_for_a_reason() -> None:
+    pruned = {*pruning._BY_REPOSITORY, *pruning._BY_REGISTRY, tables.repository_read}
+    about_repositories = {
+        table
+        for table in tables.metadata.sorted_tables
+        if any(key.column.table is tables.repository for key in table.foreign_keys)
+    }
+    # Settings of a registry stay whole; a refusal goes with the commit that sees its image gone.
+    reasons = {tables.registry_setting, tables.manifest_refusal}
+    assert {*_INTERVALS, *about_repositories} == pruned | reasons
 
 
 # One thing at a time.
