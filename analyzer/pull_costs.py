@@ -6,15 +6,24 @@ Below the command line and the service, like ``what_if``, without clock or files
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
+from analyzer.model.pull_costs import Network, PullCosts, TransferAdvice
+from analyzer.model.pulls import PullHistory
 from analyzer.model.transfer import TransferFindings
 from analyzer.pricing import PriceBook
+from analyzer.pull_advice import Holdings, Registry, advise
+from analyzer.pull_pricing import price_pulls
+from analyzer.pull_stock import find_stock
 from analyzer.store.engine import Database
 from analyzer.store.manifests import load_attestations
+from analyzer.store.pushes import load_pushes
 from analyzer.store.settings import load_all_settings
 from analyzer.transfer import CacheRule, find_transfers, read_cache_rules
 from analyzer.what_if import World
+
+_DAY_MS: Final = 86_400_000
 
 
 def judge_references(database: Database, world: World, prices: PriceBook) -> TransferFindings:
@@ -42,6 +51,50 @@ def judge_references(database: Database, world: World, prices: PriceBook) -> Tra
         caches=[_cache_rules(own.get("pull_through_cache_rules")) for own in settings.registries],
         attestations=attestations,
     )
+
+
+def judge_pulls(
+    database: Database,
+    world: World,
+    history: PullHistory,
+    sizes: Mapping[str, int],
+    prices: PriceBook,
+    network: Network | None = None,
+) -> tuple[PullCosts, TransferAdvice]:
+    """What the pulls of ``history`` cost, and what to do about them, by what ``world`` holds.
+
+    ``sizes`` are the bytes of layers by digest; one that is missing is unknown.
+    """
+    since_ms, until_ms = history.first_day * _DAY_MS, (history.last_day + 1) * _DAY_MS
+    with database.read() as connection:
+        settings = load_all_settings(connection, world.frames, world.snapshots)
+        pushes = load_pushes(connection, world.frames, world.snapshots, since_ms, until_ms)
+    registries = world.frames.registries
+    keys = [Registry(*key) for key in zip(registries["account"], registries["region"], strict=True)]
+    stocks = find_stock(world.frames, world.families, pushes, since_ms)
+    rows = zip(
+        world.frames.repositories["registry"].tolist(), world.frames.repositories["repository"], strict=True
+    )
+    holdings = Holdings(
+        # Of a repository that was made again the later row is the one that is there.
+        stocks={(keys[of], name): stock for (of, name), stock in zip(rows, stocks, strict=True)},
+        blob_sizes=world.frames.blob_size_bytes,
+        digest_ids=world.digest_ids,
+        rules={
+            key: _rules(own.get("replication_configuration"))
+            for key, own in zip(keys, settings.registries, strict=True)
+        },
+    )
+    return (
+        price_pulls(history, sizes, prices, network),
+        advise(history, sizes, prices, holdings, network),
+    )
+
+
+def _rules(text: str | None) -> Sequence[Mapping[str, Any]] | None:
+    """The replication rules of a registry; None where they are not known."""
+    found = None if text is None else json.loads(text)
+    return found["rules"] if isinstance(found, dict) else None
 
 
 def _cache_rules(text: str | None) -> tuple[CacheRule, ...] | None:

@@ -48,7 +48,7 @@ def policy_terraform(policy: Policy, repository: str) -> str:
     """
     return (
         f'resource "aws_ecr_lifecycle_policy" "{_terraform_name(repository)}" {{\n'
-        f"  repository = {_hcl_string(repository)}\n"
+        f"  repository = {hcl_string(repository)}\n"
         "\n"
         f"  policy = jsonencode({_hcl(_document(policy), '  ')})\n"
         "}\n"
@@ -126,7 +126,7 @@ def _hcl(value: Any, margin: str) -> str:
             entries = ",\n".join(f"{inner}{_hcl(entry, inner)}" for entry in value)
             return f"[\n{entries}\n{margin}]"
         return f"[{', '.join(_hcl(entry, margin) for entry in value)}]"
-    return _hcl_string(value) if isinstance(value, str) else str(value)
+    return hcl_string(value) if isinstance(value, str) else str(value)
 
 
 def _aligned(attributes: Mapping[str, Any], margin: str) -> list[tuple[str, str]]:
@@ -136,7 +136,8 @@ def _aligned(attributes: Mapping[str, Any], margin: str) -> list[tuple[str, str]
     return [(name if "\n" in text else name.ljust(width), text) for name, text in written]
 
 
-def _hcl_string(text: str) -> str:
+def hcl_string(text: str) -> str:
+    """``text`` as a string of HCL, in quotes; nothing in it is taken for a template."""
     escaped = "".join(map(_hcl_escape, text))
     return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
 

@@ -6,11 +6,14 @@ reckoned from covered days alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from analyzer.model.frames import Int64
 from analyzer.model.pulls import LeftOutCount
 from analyzer.model.transfer import MoneyRange
+from analyzer.model.units import Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +152,69 @@ class Advice:
     break_even_bytes: int | None = None
     #: The same in pulls of a whole image by an empty node; None where its size is not known.
     break_even_pulls: int | None = None
-    #: Advice of the same group is for the same bytes: follow one, and do not add them up. "" for none.
-    group: str = ""
+    #: Kinds of advice about the same registry that save the same bytes: not to be added up with them.
+    instead_of: tuple[AdviceKind, ...] = ()
     #: For ``aws ecr put-replication-configuration --replication-configuration``; "" where unknown.
     replication_json: str = ""
     terraform: str = ""
     #: What it rests on and leaves out, a sentence each.
     caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushes:
+    """What was pushed to repositories in some time, by position in ``Frames.repositories``."""
+
+    #: Distinct ids of the blobs of what was pushed, sorted, foreign ones left out.
+    blobs: Mapping[int, Int64]
+    #: How much of what was pushed has no known manifest.
+    unread: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryStock:
+    """What a repository holds, as ids of blobs, and what came to it in the window."""
+
+    #: Distinct blobs that its artifacts hold, sorted, foreign ones left out.
+    stored: Int64
+    #: Of what was pushed in the window, blobs that nothing older in the repository holds; sorted.
+    fresh: Int64
+    #: Artifacts of either, or blobs, that are not known: the figures are too low by these.
+    unread: int = 0
+    #: Mean bytes of a pull to an empty node, over the images that are there; None where none is known.
+    cold_pull_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicationOption:
+    """Replicating one repository to one region, against pulling from where it is; a month's figures."""
+
+    account: str
+    region: str
+    to_region: str
+    repository: str
+    #: What is pulled there from here, without what a replica could serve already.
+    pulled_bytes: int
+    new_bytes: int
+    stored_bytes: int
+    #: What those pulls cost that replication would spare.
+    pulling: Money
+    #: New bytes carried over, and stored: the new ones alone (low), all that the source holds (high).
+    replicating: MoneyRange
+    #: From how many pulled bytes a month replication pays; None where it always does, or never.
+    break_even_bytes: int | None
+    break_even_pulls: int | None
+    #: Whether it pays at the high end of what it costs; None where that is not known.
+    pays: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferAdvice:
+    """What to do about transfer, and what it was chosen from."""
+
+    #: By what they promise to save, the most first.
+    advice: tuple[Advice, ...]
+    #: Every repository that is pulled from another region; sorted.
+    options: tuple[ReplicationOption, ...]
+    #: How the figures came about and what bounds them, a sentence each.
+    method: tuple[str, ...] = ()

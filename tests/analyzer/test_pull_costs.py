@@ -11,6 +11,8 @@ import pytest
 
 from analyzer.documents import read_documents
 from analyzer.model.media_types import OCI_INDEX, OCI_MANIFEST
+from analyzer.model.pull_costs import AdviceKind
+from analyzer.model.pulls import Confidence, Coverage, PullHistory, PullKind, Pulls, RegionMethod
 from analyzer.model.records import (
     Artifact,
     BlobReference,
@@ -28,7 +30,7 @@ from analyzer.model.records import (
 from analyzer.model.transfer import EXPLANATIONS, ColdPull, TransferCode, TransferFinding, TransferFindings
 from analyzer.model.units import GB
 from analyzer.pricing import bundled_prices
-from analyzer.pull_costs import judge_references
+from analyzer.pull_costs import judge_pulls, judge_references
 from analyzer.store.engine import Database
 from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
@@ -394,3 +396,64 @@ def test_every_code_is_explained() -> None:
     assert set(EXPLANATIONS) == set(TransferCode)
     for explained in EXPLANATIONS.values():
         assert all((explained.title, explained.meaning, explained.validate, explained.fix, explained.source))
+
+
+DAY = 20_000
+DAY_MS = 86_400_000
+
+
+def pushed(name: str, day: int, *tags: str) -> Artifact:
+    return Artifact(sha256(name), tags, pushed_at_ms=day * DAY_MS, media_type=OCI_MANIFEST)
+
+
+def test_recorded_pulls_are_priced_and_advised_by_what_the_store_holds(database: Database) -> None:
+    store = Store(database, lambda: 1)
+    # Beside those: one that comes and goes in the window, with a layer of its own.
+    store.add_manifests([*MANIFESTS, image("passing", blob("base", 2 * GB), blob("once", GB // 2))])
+    settings = {"replication_configuration": '{"rules":[]}'}
+    old = pushed("big", DAY - 9, "v1")
+    nights = (
+        (old, pushed("passing", DAY + 1)),
+        (old, pushed("small", DAY + 3, "v2")),
+    )
+    for number, artifacts in enumerate(nights, 1):
+        run = store.begin_run(number, "host", "1")
+        for key, held_there in ((SEOUL, artifacts), (US, ())):
+            with store.lease(key, "test", "host") as lease:
+                read = RegistryRead(
+                    key, number, ReadStatus.COMPLETE, [repository("app", *held_there)], settings
+                )
+                store.commit_snapshot(lease, run, read)
+        store.finish_run(run, number, "complete")
+    layer = blob("app", GB).digest
+    pulls = Pulls(
+        DAY,
+        OTHER,
+        SEOUL.region,
+        "app",
+        PullKind.LAYER,
+        layer,
+        "",
+        OWN,
+        "node",
+        US.region,
+        RegionMethod.WORKLOAD,
+        Confidence.HIGH,
+        100,
+    )
+    coverage = tuple(Coverage(DAY + n, OTHER, SEOUL.region, "s3", "complete") for n in range(10))
+    history = PullHistory(DAY, DAY + 9, (pulls,), coverage=coverage)
+    costs, advice = judge_pulls(database, load_world(database), history, {layer: GB}, PRICES)
+    assert costs.total.size_bytes == 100 * GB
+    assert costs.total.transfer.high.amount == Decimal("8.00")
+    (option,) = advice.options
+    # What passed by (0.5 GB) and what is new (1 GB), 3.04 times in a month.
+    assert option.new_bytes == round(Decimal("4.56") * GB)
+    assert option.stored_bytes == 4 * GB
+    assert {one.kind for one in advice.advice} == {AdviceKind.REPLICATE, AdviceKind.MOVE_REPOSITORIES}
+    replicate = next(one for one in advice.advice if one.kind is AdviceKind.REPLICATE)
+    # Pulled in a month 304 GB at 0.08, against 4.56 GB at 0.08 and 4 GB at 0.10.
+    assert replicate.saving.low.amount == Decimal("23.5552")
+    assert json.loads(replicate.replication_json)["rules"][0]["destinations"] == [
+        {"region": US.region, "registryId": OTHER}
+    ]

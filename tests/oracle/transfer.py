@@ -53,3 +53,25 @@ def _walk(
         if len(ends) == begun:
             # An index of nothing that could be pulled.
             ends.append(None)
+
+
+def stock(
+    frames: Frames, row: int, pushed: frozenset[int], since_ms: int
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Blobs that the repository at ``row`` stores, and those of ``pushed`` that nothing older holds."""
+    stored: set[int] = set()
+    older: set[int] = set()
+    artifacts, manifests = frames.artifacts, frames.manifests
+    for position in range(len(artifacts.digest_id)):
+        manifest = int(artifacts.manifest[position])
+        if artifacts.repository[position] != row or manifest == NO_MANIFEST:
+            continue
+        if manifests.kind[manifest] != Kind.IMAGE:
+            continue
+        for at in range(manifests.blob_offsets[manifest], manifests.blob_offsets[manifest + 1]):
+            if not manifests.foreign[at]:
+                stored.add(int(manifests.blobs[at]))
+                # NO_TIME is the least of all moments.
+                if artifacts.pushed_at_ms[position] < since_ms:
+                    older.add(int(manifests.blobs[at]))
+    return frozenset(stored), frozenset(pushed - older)
