@@ -13,6 +13,7 @@ import pandas as pd
 
 from analyzer.model.frames import NEVER_PULLED, NO_TIME, Bools, Frames, Int32, Int64
 from analyzer.model.frontier import PricedFrontier
+from analyzer.model.pull_report import PullReport
 from analyzer.model.records import Gap, ImageStatus, ReadStatus
 from analyzer.model.registry_settings import Scans, Settings
 from analyzer.model.results import (
@@ -65,11 +66,12 @@ def assemble_report(
     settings: Settings,
     scans: Scans,
     frontier: Sequence[PricedFrontier] = (),
+    pulls: PullReport | None = None,
 ) -> Report:
     """The report on ``frames``: ``storage`` is their analysis, ``digests`` and ``tags`` their names.
 
     ``in_use`` says of every artifact how it is used (``references.use_words``), ``settings`` and
-    ``scans`` are theirs, and ``frontier`` are the sweeps to show beside it.
+    ``scans`` are theirs, ``frontier`` and ``pulls`` are to be shown beside it.
 
     Money is exact and unrounded; rows add up to their totals before rounding.
     """
@@ -104,6 +106,7 @@ def assemble_report(
         accepted_gaps=tuple(accepted_gaps),
         images=_images(frames, storage, digests, tags, in_use, image_columns(scans, replication)),
         frontier=tuple(frontier),
+        pulls=pulls,
         groups=tuple(group_by_tag(repositories, key) for key in question.tag_keys),
     )
 

@@ -21,9 +21,10 @@ from analyzer.lifecycle.frontier import sweep
 from analyzer.lifecycle.frontier_pricing import price_frontier
 from analyzer.model.frames import Frames, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
+from analyzer.model.pull_report import PullReport
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
-from analyzer.model.units import ScopeChoice
+from analyzer.model.units import ScopeChoice, from_ms
 from analyzer.pricing import PriceBook
 from analyzer.references import coverage_of, find_usage, use_words
 from analyzer.standing_gaps import standing_gaps
@@ -31,12 +32,14 @@ from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames, load_frames_with_facts
-from analyzer.store.manifests import load_size_conflicts
+from analyzer.store.manifests import load_attestations, load_size_conflicts
 from analyzer.store.names import load_digest_ids, load_digests, load_tags
 from analyzer.store.settings import load_all_settings, load_scans
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, snapshots_of_run
 from analyzer.store.workload_frames import load_workload_frames
 from analyzer.store.writer import Store
+from analyzer.transfer import find_transfers, read_cache_rules
+from analyzer.transfer_summary import summarize_transfers
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -137,10 +140,22 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         usage = find_usage(workloads, (), frames, facts, families, partial(load_digest_ids, connection))
         settings = load_all_settings(connection, frames, snapshots)
         scans = load_scans(connection, frames, snapshots)
+        transfers = find_transfers(
+            workloads,
+            frames,
+            facts,
+            families,
+            options.prices,
+            digest_ids=partial(load_digest_ids, connection),
+            digests=lambda positions: [digests[position] for position in positions.tolist()],
+            caches=[read_cache_rules(own) for own in settings.registries],
+            attestations=partial(load_attestations, connection),
+        )
     gaps = sorted((*recorded, *standing_gaps(frames, conflicts)))
     newest = max(snapshot.taken_at_ms for snapshot in snapshots)
     at_ms = newest if options.at_ms is None else options.at_ms
     open_gaps, accepted = split_gaps(gaps, options.accepted)
+    coverage = coverage_of(workloads, frames.registries)
     return assemble_report(
         Question(
             scope=options.scope,
@@ -158,8 +173,14 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         tags=tags,
         settings=settings,
         scans=scans,
-        in_use=use_words(usage, coverage_of(workloads, frames.registries), frames),
+        in_use=use_words(usage, coverage, frames),
         frontier=_frontier(frames, facts, families, at_ms, options.prices),
+        pulls=PullReport(
+            at=from_ms(at_ms),
+            found=transfers,
+            summary=summarize_transfers(transfers.findings),
+            coverage=coverage,
+        ),
     )
 
 

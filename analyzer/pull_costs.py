@@ -7,21 +7,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
+import numpy as np
+
+from analyzer.acceptance import AcceptedGap, split_gaps
+from analyzer.errors import InputError
+from analyzer.model.frames import Int64
 from analyzer.model.pull_costs import Network, PullCosts, TransferAdvice
+from analyzer.model.pull_report import PullReport
 from analyzer.model.pulls import PullHistory
 from analyzer.model.transfer import TransferFindings
+from analyzer.model.units import from_ms
+from analyzer.model.usage import Workloads
 from analyzer.pricing import PriceBook
 from analyzer.pull_advice import Holdings, Registry, advise
 from analyzer.pull_pricing import price_pulls
 from analyzer.pull_stock import find_stock
+from analyzer.references import coverage_of
 from analyzer.store.engine import Database
 from analyzer.store.manifests import load_attestations
 from analyzer.store.pushes import load_pushes
 from analyzer.store.settings import load_all_settings
-from analyzer.transfer import CacheRule, find_transfers, read_cache_rules
-from analyzer.what_if import World
+from analyzer.transfer import find_transfers, read_cache_rules
+from analyzer.transfer_summary import summarize_transfers
+from analyzer.what_if import World, gaps_about
 
 _DAY_MS: Final = 86_400_000
 
@@ -31,8 +43,7 @@ def judge_references(database: Database, world: World, prices: PriceBook) -> Tra
 
     ``world`` was loaded from ``database`` (``what_if.load_world``).
     """
-    if world.workloads is None:
-        raise TypeError("a world of documents has no workloads")
+    workloads = _workloads(world)
 
     def attestations(indexes: Sequence[int]) -> Collection[tuple[int, int]]:
         with database.read() as connection:
@@ -41,14 +52,14 @@ def judge_references(database: Database, world: World, prices: PriceBook) -> Tra
     with database.read() as connection:
         settings = load_all_settings(connection, world.frames, world.snapshots)
     return find_transfers(
-        world.workloads,
+        workloads,
         world.frames,
         world.facts,
         world.families,
         prices,
         digest_ids=world.digest_ids,
         digests=world.digests,
-        caches=[_cache_rules(own.get("pull_through_cache_rules")) for own in settings.registries],
+        caches=[read_cache_rules(own) for own in settings.registries],
         attestations=attestations,
     )
 
@@ -97,6 +108,50 @@ def _rules(text: str | None) -> Sequence[Mapping[str, Any]] | None:
     return found["rules"] if isinstance(found, dict) else None
 
 
-def _cache_rules(text: str | None) -> tuple[CacheRule, ...] | None:
-    """The rules of a registry; None where they are not known."""
-    return None if text is None else read_cache_rules(json.loads(text) or ())
+def report_pulls(
+    database: Database,
+    world: World,
+    prices: PriceBook,
+    *,
+    globs: Sequence[str] = (),
+    accepted: Sequence[AcceptedGap] = (),
+) -> PullReport:
+    """What is known of pulls in ``world``, of the repositories whose names fit one of ``globs``.
+
+    Those may be in registries that were never read. Raises InputError where a glob fits no name of a
+    repository that was read, and none that a workload gives.
+    """
+    found = judge_references(database, world, prices)
+    rows = np.arange(len(world.frames.repositories))
+    if globs:
+        rows = _fitting(world, found, globs)
+        found = replace(found, findings=tuple(one for one in found.findings if _fits(one.repository, globs)))
+    open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
+    return PullReport(
+        at=from_ms(world.at_ms),
+        found=found,
+        summary=summarize_transfers(found.findings),
+        coverage=coverage_of(_workloads(world), world.frames.registries),
+        gaps=tuple(open_gaps),
+        accepted_gaps=tuple(covered),
+    )
+
+
+def _workloads(world: World) -> Workloads:
+    if world.workloads is None:
+        raise TypeError("a world of documents has no workloads")
+    return world.workloads
+
+
+def _fits(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _fitting(world: World, found: TransferFindings, globs: Sequence[str]) -> Int64:
+    """Rows of the repositories that fit."""
+    names = [str(name) for name in world.frames.repositories["repository"]]
+    named = {*names, *(finding.repository for finding in found.findings)}
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in named):
+            raise InputError(f"--repository {glob}: no repository has such a name; name another")
+    return np.array([row for row, name in enumerate(names) if _fits(name, globs)], np.int64)

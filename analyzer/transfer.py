@@ -7,6 +7,7 @@ does not, wherever the image was pushed first.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -398,9 +399,12 @@ def _told(finding: TransferFinding) -> tuple[object, ...]:
     )
 
 
-def read_cache_rules(rules: Sequence[Mapping[str, object]]) -> tuple[CacheRule, ...]:
-    """The rules that DescribePullThroughCacheRules gave, as the store keeps them."""
+def read_cache_rules(registry: Mapping[str, str]) -> tuple[CacheRule, ...] | None:
+    """The rules in the settings of a registry, as the store gives them; None where they are not known."""
+    text = registry.get("pull_through_cache_rules")
+    if text is None:
+        return None
     return tuple(
         CacheRule(str(rule.get("ecrRepositoryPrefix", "")), str(rule.get("upstreamRegistryUrl", "")))
-        for rule in rules
+        for rule in json.loads(text) or ()
     )

@@ -25,10 +25,12 @@ import numpy as np
 import pandas as pd
 
 from analyzer.model.frontier import FrontierPoint, PricedFrontier
+from analyzer.model.pull_report import PullReport, TransferGroup
 from analyzer.model.records import Gap
 from analyzer.model.registry_settings import SEVERITIES
 from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money, iso
+from reports import pulls_csv
 from reports.facts import low_scope
 from reports.frontier import missing_bytes, missing_count
 from reports.groups import COLUMNS, group_rows
@@ -90,7 +92,8 @@ _Cell = str | int
 def render_csvs(report: Report) -> dict[str, str]:
     """File name to text of every table: repositories, registries, images, ages, prices and gaps.
 
-    With the frontier and the groups by tag too, where the report has them.
+    With the frontier, the groups by tag, and pulls across regions with their routes too, where the
+    report has them.
     """
     _require_dollars(report)
     frontier = {"frontier.csv": render_frontier_csv(report.frontier)} if report.frontier else {}
@@ -103,6 +106,21 @@ def render_csvs(report: Report) -> dict[str, str]:
         "gaps.csv": _gaps(report),
         **frontier,
         **({"groups.csv": _table(COLUMNS, group_rows(report, neutral))} if report.groups else {}),
+        **({} if report.pulls is None else _pulls(report.pulls)),
+    }
+
+
+def render_pulls_csv(report: PullReport, groups: Sequence[TransferGroup] | None = None) -> str:
+    """The findings of ``report``, one a row, or ``groups`` of them."""
+    if groups is None:
+        return _table(pulls_csv.FINDING_COLUMNS, pulls_csv.finding_rows(report.found.findings, neutral))
+    return _table(pulls_csv.GROUP_COLUMNS, pulls_csv.group_rows(groups, neutral))
+
+
+def _pulls(report: PullReport) -> dict[str, str]:
+    return {
+        "pulls.csv": render_pulls_csv(report),
+        "pull-routes.csv": render_pulls_csv(report, report.summary.routes),
     }
 
 

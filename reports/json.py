@@ -44,6 +44,7 @@ from reports.missing import (
     repositories_of_all,
     repositories_of_registry,
 )
+from reports.pulls_json import pulls_object
 from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded, rounded_costs, shared_bytes
 from reports.settings_json import registry_settings, repository_settings
 from reports.text import json_escaped
@@ -72,6 +73,7 @@ def render_json(report: Report) -> str:
         ],
         "ages": _ages(report),
         **({"frontier": _frontier(report.frontier)} if report.frontier else {}),
+        **({} if report.pulls is None else {"pulls": pulls_object(report.pulls)}),
         "prices": {"gb_bytes": GB, "rows": [_price(row) for row in report.prices]},
         "gaps": [_gap(gap) for gap in report.gaps],
         "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],

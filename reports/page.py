@@ -38,6 +38,7 @@ from reports.frontier import Fewer, fewer_section
 from reports.groups import group_table
 from reports.lists import gap_table, price_table
 from reports.missing import bytes_of_all, bytes_of_repository, counts_of_all, repositories_of_all
+from reports.pulls_page import PullsSection, pulls_section
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
 from reports.settings_page import SettingsSection, settings_section
 from reports.tables import age_table, registry_table, repository_table, waste_table
@@ -82,6 +83,8 @@ class Page:
     fewer: Fewer | None
     #: None where no policy was simulated.
     what_if: WhatIfSection | None
+    #: None where it was not worked out.
+    pulls: PullsSection | None
     settings: SettingsSection
     not_included: tuple[str, ...]
     prices: Table
@@ -129,6 +132,7 @@ def build_page(report: Report, what_if: Simulation | None = None) -> Page:
         stale_days=report.stale_days,
         fewer=fewer_section(report),
         what_if=None if what_if is None else what_if_section(what_if),
+        pulls=pulls_section(report.pulls),
         settings=settings_section(report),
         not_included=_not_included(report),
         prices=price_table(report),

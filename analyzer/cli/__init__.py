@@ -26,6 +26,7 @@ from analyzer.cli.explain import explain_command
 from analyzer.cli.frontier import frontier_command
 from analyzer.cli.importing import import_command
 from analyzer.cli.lint import lint_command
+from analyzer.cli.pulls import pulls_command
 from analyzer.cli.report import report_command
 from analyzer.cli.role import role_command
 from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
@@ -59,6 +60,7 @@ for _command in (
     explain_command,
     lint_command,
     frontier_command,
+    pulls_command,
     verify_command,
     doctor_command,
     role_command,

@@ -19,8 +19,9 @@ from analyzer.model.registry_settings import RegistrySettings, RepositorySetting
 from analyzer.model.units import Money, Scope
 
 if TYPE_CHECKING:
-    # It builds on the records here.
+    # They build on the records here.
     from analyzer.model.frontier import PricedFrontier
+    from analyzer.model.pull_report import PullReport
 
 #: What ``Money.leaves_out`` says of bytes that nobody knows, in the words that reports show.
 UNKNOWN_SIZE: Final = "artifacts of unknown size"
@@ -252,3 +253,5 @@ class Report:
     frontier: tuple[PricedFrontier, ...] = ()
     #: By the tags that were asked for.
     groups: tuple[TagGroups, ...] = ()
+    #: What workloads pull across regions and accounts; None where that was not worked out.
+    pulls: PullReport | None = None

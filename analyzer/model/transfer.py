@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from analyzer.model.lint import Severity
 from analyzer.model.units import Money
 
 
@@ -30,6 +31,8 @@ class TransferCode(StrEnum):
 class Explained:
     """What a finding of one code is about, for somebody who meets it for the first time."""
 
+    #: high is for what breaks, which nothing here does.
+    severity: Severity
     title: str
     meaning: str
     #: How to make sure that it is so.
@@ -43,6 +46,7 @@ class Explained:
 EXPLANATIONS: Final[Mapping[TransferCode, Explained]] = MappingProxyType(
     {
         TransferCode.REPLICA_UNUSED: Explained(
+            severity=Severity.MEDIUM,
             title="Pulled from another region although a replica is at hand",
             meaning=(
                 "The workload names an image in another region's registry. The registry of its own region "
@@ -53,6 +57,7 @@ EXPLANATIONS: Final[Mapping[TransferCode, Explained]] = MappingProxyType(
             source="ECR user guide, Private image replication in Amazon ECR",
         ),
         TransferCode.CROSS_REGION: Explained(
+            severity=Severity.LOW,
             title="Pulled from another region",
             meaning=(
                 "Whenever the image is not on the node yet, its layers cross regions. The account that owns "
@@ -63,6 +68,7 @@ EXPLANATIONS: Final[Mapping[TransferCode, Explained]] = MappingProxyType(
             source="EC2 on-demand pricing, Data transfer; ECR pricing",
         ),
         TransferCode.CROSS_ACCOUNT: Explained(
+            severity=Severity.INFO,
             title="Pulled from another account in the same region",
             meaning=(
                 "The image is in another account's registry of the workload's region. The transfer is free, "
@@ -73,6 +79,7 @@ EXPLANATIONS: Final[Mapping[TransferCode, Explained]] = MappingProxyType(
             source="ECR pricing, data transferred within a region",
         ),
         TransferCode.PUBLIC_UPSTREAM: Explained(
+            severity=Severity.LOW,
             title="Pulled from a registry that a pull-through cache can stand for",
             meaning=(
                 "The workload pulls from an upstream registry at every cold start: subject to that "
@@ -84,6 +91,7 @@ EXPLANATIONS: Final[Mapping[TransferCode, Explained]] = MappingProxyType(
             source="ECR user guide, Sync an upstream registry with an Amazon ECR private registry",
         ),
         TransferCode.IMPOSSIBLE: Explained(
+            severity=Severity.INFO,
             title="A reference that the service would not accept",
             meaning=(
                 "Lambda functions and SageMaker models take images from their own region only, and this "
@@ -166,6 +174,16 @@ class TransferFinding:
     better_reference: str = ""
     #: What is not known about this finding, a sentence each.
     caveats: tuple[str, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """How much it matters."""
+        return EXPLANATIONS[self.code].severity
+
+    @property
+    def crosses_regions(self) -> bool:
+        """Whether its pulls move bytes from one region to another."""
+        return self.code in {TransferCode.REPLICA_UNUSED, TransferCode.CROSS_REGION}
 
     @property
     def is_cross_account(self) -> bool:
