@@ -117,6 +117,8 @@ def test_members_of_a_gzip_are_put_together() -> None:
         (b"\x00\x01", "not JSON"),
         (b'{"Events":[{"CloudTrailEvent":"{"}]}', "not JSON"),
     ],
+    # The data itself holds the time at which it was packed.
+    ids=["short", "head", "spoilt", "open", "comma", "empty", "binary", "event"],
 )
 def test_a_damaged_file_says_why(data: bytes, why: str) -> None:
     with pytest.raises(UnreadableFileError, match=why):
