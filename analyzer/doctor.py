@@ -33,7 +33,7 @@ _STATUS_OF = {
     Verdict.UNKNOWN: CheckStatus.UNKNOWN,
     Verdict.UNTRIED: CheckStatus.SKIPPED,
 }
-_LISTING = "ecr:DescribeRepositories"
+_LISTINGS = frozenset({"ecr:DescribeRepositories", "ecr-public:DescribeRepositories"})
 
 
 def judge(
@@ -175,7 +175,7 @@ def _place_checks(aws: AwsFacts, *, asks_clusters: bool) -> Iterator[Check]:
         for probed in place.probed
         if probed.verdict is Verdict.GRANTED
     }
-    is_useless = not any(action == _LISTING for _, action in granted)
+    is_useless = not any(action in _LISTINGS for _, action in granted)
     for key, gap in aws.places.gaps:
         yield Check(
             id="account.entered" if not key.region else "registry.reachable",
@@ -209,16 +209,20 @@ def _registry_checks(
             subject=subject,
             status=_FAILED,
             found=f"{refusal.reason}: {refusal.detail}",
-            mend="is the region enabled for the account, and may this machine reach its ECR endpoint?",
+            mend="may this machine reach ECR Public's endpoint?"
+            if place.key.is_public
+            else "is the region enabled for the account, and may this machine reach its ECR endpoint?",
             blocks_run=is_useless,
         )
         return
-    yield Check(id="registry.reachable", subject=subject, status=_OK, found="ECR answers")
+    service = "ECR Public" if place.key.is_public else "ECR"
+    yield Check(id="registry.reachable", subject=subject, status=_OK, found=f"{service} answers")
     for probed in place.probed:
-        blocks_run = is_useless and probed.permission.action == _LISTING
+        blocks_run = is_useless and probed.permission.action in _LISTINGS
         elsewhere = granted.get((place.key.account, probed.permission.action), "")
         yield _permission(probed, subject, elsewhere, blocks_run=blocks_run)
-    yield _exclusion(place, subject)
+    if not place.key.is_public:
+        yield _exclusion(place, subject)
     if place.eks_clusters:
         yield _pods(place.eks_clusters, subject, asks_clusters=asks_clusters)
 

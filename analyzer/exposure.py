@@ -8,6 +8,9 @@ not judged here, marks it as narrowed, and anyone under such conditions is not c
 A registry policy of scope V2 counts for all actions on all repositories of the registry, one of scope V1
 only for replication, imports of pull through caches and the creation of repositories (ECR user guide,
 "Private registry permissions in Amazon ECR").
+
+Anyone may pull from a public repository, whose policy lets others push to it (ECR Public user guide,
+"Public repository policies").
 """
 
 from __future__ import annotations
@@ -15,13 +18,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
 from typing import Any
 
 from analyzer.model.frames import Frames
-from analyzer.model.records import ABSENT
+from analyzer.model.records import ABSENT, PUBLIC_REGION
 from analyzer.model.registry_settings import Exposure, Grant, Openness, Settings
 
 #: What a registry policy of either scope is about: the registry, not what a repository holds.
@@ -76,6 +80,9 @@ _ACTIONS = frozenset().union(_REGISTRY_ACTIONS, *_WHOLE.values(), *_ANY.values()
 #: Looked at with a pull or push in any case, and no access of its own beside them.
 _BESIDE = {"ecr:batchchecklayeravailability"}
 
+#: How the actions begin.
+_SERVICE = "ecr:"
+
 _ACCOUNT = re.compile(r"\d{12}")
 _PRINCIPAL_ARN = re.compile(r"arn:[a-z-]+:(?:iam|sts)::(\d{12}):(.+)", re.DOTALL)
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
@@ -122,8 +129,10 @@ class _Statement:
 def exposure_of_repositories(frames: Frames, settings: Settings) -> list[Exposure]:
     """Whom each repository of ``frames`` is open to, in their order."""
     registries = [
-        _Registry(str(account), own)
-        for account, own in zip(frames.registries["account"], settings.registries, strict=True)
+        _Registry(str(account), own, is_public=region == PUBLIC_REGION)
+        for account, region, own in zip(
+            frames.registries["account"], frames.registries["region"], settings.registries, strict=True
+        )
     ]
     known: dict[tuple[int, str | None, tuple[int, ...]], Exposure] = {}
     found = []
@@ -158,8 +167,9 @@ def exposure_of_policy(text: str | None, account: str) -> Exposure:
 class _Registry:
     """A registry's policy, as far as it counts for its repositories."""
 
-    def __init__(self, account: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, account: str, settings: Mapping[str, str], *, is_public: bool = False) -> None:
         self._account = account
+        self._is_public = is_public
         self._scope = json.loads(settings.get("registry_policy_scope", ABSENT))
         self._statements: tuple[_Statement, ...] = ()
         #: Why the policy is not known; "" where it is.
@@ -190,6 +200,8 @@ class _Registry:
 
     def exposure(self, text: str | None, applying: Sequence[int]) -> Exposure:
         """Of a repository with the policy ``text`` (JSON), for which the statements ``applying`` count."""
+        if self._is_public:
+            return self._public_exposure(text)
         if text is None:
             return Exposure(Openness.UNKNOWN, (), "its policy was not read")
         try:
@@ -204,6 +216,15 @@ class _Registry:
         if reason and exposure.openness is not Openness.PUBLIC:
             return Exposure(Openness.UNKNOWN, exposure.grants, reason)
         return exposure
+
+    def _public_exposure(self, text: str | None) -> Exposure:
+        """Of a public repository: anyone pulls, whatever its policy says or however little is known of it."""
+        grants = {Grant("public", "*", ("pull",))}
+        # One that was not read says nothing of who pushes; that is a gap, and opens no less.
+        with suppress(_UnreadableError):
+            own = _read(None if text is None else json.loads(text), service="ecr-public:")
+            grants.update(_judged(own, self._account).grants)
+        return Exposure(Openness.PUBLIC, tuple(sorted(grants)), "")
 
     def own_exposure(self) -> Exposure:
         """Of the registry itself."""
@@ -448,8 +469,11 @@ def _take(own: dict[str, bool], actions: frozenset[str], *, whole: bool) -> None
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str | None) -> tuple[_Statement, ...]:
-    """The statements of a policy; raises _UnreadableError."""
+def _read(text: str | None, *, service: str = _SERVICE) -> tuple[_Statement, ...]:
+    """The statements of a policy; raises _UnreadableError.
+
+    Actions of ``service`` are read as ECR's of the same name.
+    """
     if text is None:
         return ()
     try:
@@ -458,10 +482,10 @@ def _read(text: str | None) -> tuple[_Statement, ...]:
         raise _UnreadableError("it is not JSON") from error
     if not isinstance(document, dict) or "Statement" not in document:
         raise _UnreadableError("it is no policy document")
-    return tuple(map(_statement, _listed(document["Statement"])))
+    return tuple(_statement(entry, service) for entry in _listed(document["Statement"]))
 
 
-def _statement(entry: Any) -> _Statement:
+def _statement(entry: Any, service: str) -> _Statement:
     if not isinstance(entry, dict) or entry.get("Effect") not in ("Allow", "Deny"):
         raise _UnreadableError("a statement of it has no effect")
     principal, is_inverted = _either(entry, "Principal")
@@ -473,7 +497,7 @@ def _statement(entry: Any) -> _Statement:
         entry["Effect"] == "Allow",
         tuple(_principals(principal)),
         is_inverted,
-        _actions(_texts(action), is_inverted=actions_inverted),
+        _actions(_texts(action), service, is_inverted=actions_inverted),
         None if resource is None else tuple(_texts(resource)),
         resources_inverted,
         _conditions(entry.get("Condition") or {}),
@@ -489,8 +513,13 @@ def _either(entry: Mapping[str, Any], name: str) -> tuple[Any, bool]:
     return entry.get(name), False
 
 
-def _actions(patterns: Sequence[str], *, is_inverted: bool) -> frozenset[str]:
+def _actions(patterns: Sequence[str], service: str, *, is_inverted: bool) -> frozenset[str]:
     named = {pattern.lower() for pattern in patterns}
+    if service != _SERVICE:
+        # What it says of private repositories is not about this one.
+        named = {
+            pattern.replace(service, _SERVICE, 1) for pattern in named if not pattern.startswith(_SERVICE)
+        }
     matching = {action for action in _ACTIONS if any(_like(pattern, action) for pattern in named)}
     if is_inverted:
         return _ACTIONS - matching

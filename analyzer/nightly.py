@@ -189,7 +189,13 @@ def _frontier(
 ) -> tuple[PricedFrontier, ...]:
     sweeps: tuple[By, ...] = ("images", "days")
     return tuple(
-        price_frontier(sweep(frames, facts, families, now_ms=at_ms, by=by), frames, families, prices)
+        price_frontier(
+            # Public repositories can have no policy.
+            sweep(frames, facts, families, now_ms=at_ms, by=by, chosen=~frames.is_public),
+            frames,
+            families,
+            prices,
+        )
         for by in sweeps
     )
 

@@ -16,6 +16,9 @@ from analyzer.model.frames import Frames
 from analyzer.model.registry_settings import Frequency, Scanning, ScanRule, Settings
 
 _BASIC = "BASIC"
+#: What ECR's answers say.
+_OF_ECR = frozenset(Frequency) - {Frequency.NOT_SCANNED}
+_PUBLIC = Scanning(Frequency.NOT_SCANNED, (), Frequency.NOT_SCANNED, ())
 #: The frequency that counts where several match.
 _STRONGEST = (Frequency.CONTINUOUS_SCAN, Frequency.SCAN_ON_PUSH, Frequency.MANUAL)
 
@@ -99,9 +102,13 @@ def scanning_of_repositories(frames: Frames, settings: Settings) -> list[Scannin
         frames.repositories["registry"].tolist(),
         frames.repositories["repository"].tolist(),
         settings.repositories,
+        frames.is_public.tolist(),
         strict=True,
     )
-    return [_scanning(plans[registry], name, own) for registry, name, own in rows]
+    return [
+        _PUBLIC if is_public else _scanning(plans[registry], name, own)
+        for registry, name, own, is_public in rows
+    ]
 
 
 def _scanning(plan: ScanPlan | None, name: str, settings: Mapping[str, str]) -> Scanning:
@@ -120,7 +127,7 @@ def _applied(settings: Mapping[str, str]) -> tuple[Frequency | None, tuple[str, 
     if not isinstance(found, dict):
         return None, None
     said = found.get("scanFrequency")
-    frequency = Frequency(said) if said in set(Frequency) else None
+    frequency = Frequency(said) if said in _OF_ECR else None
     filters = found.get("appliedScanFilters")
     return frequency, None if filters is None else _filters(filters)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from analyzer.creation_templates import read_templates, template_of
 from analyzer.exposure import exposure_of_registries, exposure_of_repositories
 from analyzer.model.frames import Frames
-from analyzer.model.records import ABSENT
+from analyzer.model.records import ABSENT, PUBLIC_REGION
 from analyzer.model.registry_settings import (
     NO_SCAN,
     SEVERITIES,
@@ -25,7 +25,7 @@ from analyzer.model.registry_settings import (
     counted,
 )
 from analyzer.replication import read_replication_rules
-from analyzer.scanning import read_scan_plan, scanning_of_repositories
+from analyzer.scanning import ScanPlan, read_scan_plan, scanning_of_repositories
 
 
 def repository_settings(
@@ -66,8 +66,11 @@ def repository_settings(
 def registry_settings(frames: Frames, settings: Settings) -> list[RegistrySettings]:
     """What each registry of ``frames`` is set to do, in their order."""
     rows = []
-    for own, exposure in zip(settings.registries, exposure_of_registries(frames, settings), strict=True):
-        plan = read_scan_plan(own)
+    exposures = exposure_of_registries(frames, settings)
+    for own, exposure, region in zip(
+        settings.registries, exposures, frames.registries["region"], strict=True
+    ):
+        plan = ScanPlan("NONE", ()) if region == PUBLIC_REGION else read_scan_plan(own)
         rows.append(
             RegistrySettings(
                 scan_type=None if plan is None else plan.scan_type,

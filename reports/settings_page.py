@@ -110,6 +110,8 @@ def _registry_row(row: RegistryRow) -> Row:
 def _scanning_cell(settings: RegistrySettings) -> Cell:
     if settings.scan_type is None or settings.scan_rules is None:
         return _UNKNOWN_CELL
+    if settings.scan_type == "NONE":
+        return Cell(text="not scanned", tone="muted")
     scanner = settings.basic_scan_type_version
     kind = settings.scan_type.lower()
     if settings.scan_type == "BASIC":
@@ -138,6 +140,8 @@ def _scanning_table(report: Report) -> Table:
     heads = (*FREQUENCIES, "")
     rows, totals = [], Counter[str]()
     for registry in report.registries:
+        if registry.settings.scan_type == "NONE":
+            continue
         own = Counter(
             str(row.settings.scanning.applied or "")
             for row in report.repositories

@@ -14,7 +14,7 @@ import pytest
 from analyzer.acceptance import parse_accepted_gaps
 from analyzer.cli import INTERRUPTED, TERMINATED, cli
 from analyzer.cli.common import WITH_FINDINGS, WITH_GAPS
-from analyzer.collect.permissions import REGIONS, REGISTRY, permissions_of
+from analyzer.collect.permissions import PUBLIC, REGIONS, REGISTRY, permissions_of
 from analyzer.errors import DemurrageError, InputError
 from analyzer.pricing import load_prices
 from tests.support.pipeline import Pipeline
@@ -112,6 +112,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--top",
         "--vacuum",
         "--wait",
+        "--without-public",
         "--without-workloads",
     }
 
@@ -153,7 +154,8 @@ def test_the_role_may_do_what_is_called_and_nothing_else(
         called = {f"ecr:{name}" for name in server.calls if name != "GetCallerIdentity"}
     assert {row.action for row in permissions_of((REGISTRY,))} == called
     granted = {
-        row.action: row.resource.format(partition="aws") for row in permissions_of((REGISTRY, REGIONS))
+        row.action: row.resource.format(partition="aws")
+        for row in permissions_of((REGISTRY, REGIONS, PUBLIC))
     }
     assert granted == {
         action: statement["Resource"] for statement in policy["Statement"] for action in statement["Action"]

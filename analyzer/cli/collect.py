@@ -38,7 +38,8 @@ _COLLECT_OPTIONS = (
         envvar="DEMURRAGE_REGION",
         show_envvar=True,
         metavar="REGION",
-        help="Region to collect, or all: every region that the account has enabled; may be repeated."
+        help="Region to collect, public for the account's public registry, or all: every region that the"
+        " account has enabled, and public where it has one; may be repeated."
         " Without it: the region AWS is configured for.",
     ),
     click.option(

@@ -19,6 +19,7 @@ from analyzer.cli.common import (
     load_price_book,
 )
 from analyzer.cli.judging import matching_rows
+from analyzer.cli.streams import tell
 
 if TYPE_CHECKING:
     from analyzer.model.frames import Int64
@@ -98,7 +99,10 @@ def frontier_command(
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     database = open_database(shared.db_url)
     world = load_world(database, run=run, at_ms=None if at is None else to_ms(at))
-    rows = matching_rows(world.frames, repositories)
+    rows, left_out = matching_rows(world.frames, repositories)
+    if not shared.quiet:
+        for warning in left_out:
+            tell(warning)
     open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
     every_point = shared.format != "table"
     priced = _priced(world, rows, cast("By", by), book, every_point=every_point)

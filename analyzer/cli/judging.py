@@ -254,10 +254,13 @@ def tell_coverage(shared: Common, needed: Needed) -> None:
             tell(sentence)
 
 
-def tell_warnings(shared: Common, needed: Needed) -> None:
-    """Say on stderr what ``needed`` does not cover: for answers that have no place for it."""
+def tell_warnings(shared: Common, needed: Needed, left_out: Sequence[str] = ()) -> None:
+    """Say on stderr what ``needed`` does not cover, and what was ``left_out``.
+
+    For answers that have no place for it.
+    """
     if not shared.quiet:
-        for warning in (*needed.warnings, *needed.of_workloads):
+        for warning in (*left_out, *needed.warnings, *needed.of_workloads):
             tell(warning)
 
 
@@ -304,12 +307,15 @@ def read_policy_document(shared: Common, path: Path) -> tuple[Policy, str]:
         raise
 
 
-def matching_rows(frames: Frames, globs: Sequence[str]) -> Int64:
-    """Rows of the repositories whose names fit one of ``globs``, all of them without any.
+def matching_rows(frames: Frames, globs: Sequence[str]) -> tuple[Int64, tuple[str, ...]]:
+    """Rows of the private repositories whose names fit one of ``globs``, all of them without any.
 
-    Raises InputError where a glob fits none.
+    Public repositories can have no lifecycle policy: they are left out, and the second part says so.
+    Raises InputError where a glob fits none, or there is no other repository than public ones.
     """
     import numpy as np
+
+    from reports.figures import counted
 
     names = [str(name) for name in frames.repositories["repository"]]
     chosen = set(range(len(names)) if not globs else ())
@@ -318,4 +324,16 @@ def matching_rows(frames: Frames, globs: Sequence[str]) -> Int64:
         if not matched:
             raise InputError(f"--repository {glob}: no repository has such a name; name another")
         chosen.update(matched)
-    return np.array(sorted(chosen), np.int64)
+    rows = np.array(sorted(chosen), np.int64)
+    is_public = frames.is_public[rows]
+    number = int(is_public.sum())
+    if not number:
+        return rows, ()
+    if number == len(rows):
+        asked = f"--repository {' '.join(globs)}: " if globs else ""
+        raise InputError(
+            f"{asked}every repository is a public one, which can have no lifecycle policy; there is nothing"
+            " to judge"
+        )
+    what = counted(number, "public repository", "public repositories")
+    return rows[~is_public], (f"{what} left out: these can have no lifecycle policy",)

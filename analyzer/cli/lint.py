@@ -155,9 +155,9 @@ def _judged(
     database = open_database(shared.db_url)
     world = load_world(database, at_ms=None if at is None else to_ms(at))
     frames = world.frames
-    rows = matching_rows(frames, globs)
+    rows, left_out = matching_rows(frames, globs)
     needed = needed_images(world, in_use, workloads, protect, whole_registries=True, required=required)
-    tell_warnings(shared, needed)
+    tell_warnings(shared, needed, left_out)
     if shared.format == "csv":
         tell_coverage(shared, needed)
     with database.read() as connection:

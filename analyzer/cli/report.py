@@ -23,7 +23,7 @@ from analyzer.cli.common import (
     report_options,
     require_folder,
 )
-from analyzer.cli.judging import needed_images, read_policy_document
+from analyzer.cli.judging import matching_rows, needed_images, read_policy_document
 from analyzer.cli.streams import tell
 from analyzer.errors import InputError, RunError
 
@@ -163,14 +163,12 @@ def _simulation(
     """What ``policies`` would do to every repository, compared with those in force; None without any."""
     if not policies:
         return None
-    import numpy as np
-
     from analyzer.simulation import WhatIf
     from analyzer.what_if import answer, everywhere, in_force, load_world, not_in_force
 
     world = load_world(database, run=run, at_ms=options.at_ms)
     needed = needed_images(world, None, "all", (), whole_registries=True)
-    rows = np.arange(len(world.frames.repositories))
+    rows, left_out = matching_rows(world.frames, ())
     question = WhatIf(
         proposals=[everywhere(world, rows, str(path), policy, text) for path, policy, text in policies],
         rows=rows,
@@ -182,6 +180,6 @@ def _simulation(
         missing_in_use=needed.missing or (),
         usage=needed.usage,
         coverage=needed.coverage,
-        warnings=needed.of_workloads,
+        warnings=(*left_out, *needed.of_workloads),
     )
     return answer(world, question, options.prices, warnings=question.warnings)

@@ -39,6 +39,7 @@ def _checked_role(_context: click.Context, _parameter: click.Parameter, value: s
 @click.option(
     "--without-workloads", is_flag=True, help="With policy: without what reads the users of images."
 )
+@click.option("--without-public", is_flag=True, help="With policy: without what reads public registries.")
 @click.option("--for-verify", is_flag=True, help="With policy: with what `demurrage verify` needs.")
 @global_options
 @click.pass_context
@@ -50,6 +51,7 @@ def role_command(
     name: str,
     *,
     without_workloads: bool,
+    without_public: bool,
     for_verify: bool,
 ) -> int:
     """Print the role that demurrage needs, for you to review and roll out.
@@ -62,10 +64,21 @@ def role_command(
     if form in _FILES:
         shared.write(files("analyzer").joinpath("roles", _FILES[form]).read_text(encoding="utf-8"))
         return 0
-    from analyzer.collect.permissions import BASE, READER, VERIFY, WORKLOADS, permissions_of, policy_text
+    from analyzer.collect.permissions import (
+        BASE,
+        PUBLIC,
+        READER,
+        VERIFY,
+        WORKLOADS,
+        permissions_of,
+        policy_text,
+    )
+    from analyzer.collect.regions import PUBLIC_PARTITION
 
     parts = set(BASE if form == "base-policy" else (*READER, VERIFY) if for_verify else READER)
     if without_workloads:
         parts -= set(WORKLOADS)
+    if without_public or partition != PUBLIC_PARTITION:
+        parts -= {PUBLIC}
     shared.write(policy_text(permissions_of(parts), partition, role=name))
     return 0

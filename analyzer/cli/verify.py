@@ -189,7 +189,7 @@ def _verified(
     given = _given(shared, policy)
     snapshot = _load(open_database(shared.db_url), words(region))
     frames = snapshot.frames
-    rows = _matching(frames, globs)
+    rows, public = _matching(frames, globs)
     places = [
         RegistryKey(registry["partition"], registry["account"], registry["region"])
         for registry in frames.registries.to_dict("records")
@@ -233,16 +233,21 @@ def _verified(
     )
     open_gaps, covered = split_gaps([answer.gap for answer in answers if answer.gap], accepted)
     elsewhere = len(rows) - sum(1 for row in rows if places[of_row[row]].account == identity.account)
-    notes = [
-        f"{elsewhere} more that match belong to other accounts than {identity.account}, and were not verified"
-    ]
+    notes = []
+    if elsewhere:
+        notes.append(
+            f"{elsewhere} more that match belong to other accounts than {identity.account}, and were not"
+            " verified"
+        )
+    if public:
+        notes.append(f"{public} more that match are public repositories, which can have no lifecycle policy")
     return Verification(
         at=from_ms(started_ms),
         policy=policy,
         repositories=tuple(_compared(snapshot, row_of[answer.request], answer, given) for answer in answers),
         gaps=tuple(open_gaps),
         accepted_gaps=tuple(covered),
-        notes=tuple(notes if elsewhere else []),
+        notes=tuple(notes),
     )
 
 
@@ -278,8 +283,12 @@ def _load(database: Database, regions: Sequence[str]) -> _Snapshot:
         return _Snapshot(database, load_frames(connection, chosen))
 
 
-def _matching(frames: Frames, globs: Sequence[str]) -> list[int]:
-    """Rows of the repositories that are asked for; raises InputError where a glob matches none."""
+def _matching(frames: Frames, globs: Sequence[str]) -> tuple[list[int], int]:
+    """Rows of the repositories that are asked for, and the number of public ones beside them.
+
+    There is no preview of what can have no policy. Raises InputError where a glob matches none, and where
+    all that match are public.
+    """
     names = frames.repositories["repository"].tolist()
     found: set[int] = set()
     for glob in globs:
@@ -291,7 +300,14 @@ def _matching(frames: Frames, globs: Sequence[str]) -> list[int]:
                 " name another, or run: demurrage collect"
             )
         found.update(matched)
-    return sorted(found)
+    is_public = frames.is_public
+    rows = [row for row in sorted(found) if not is_public[row]]
+    if not rows:
+        raise InputError(
+            f"--repository {' '.join(globs)}: every repository that matches is a public one, which can have"
+            " no lifecycle policy; name private ones"
+        )
+    return rows, len(found) - len(rows)
 
 
 def _compared(snapshot: _Snapshot, row: int, answer: PreviewAnswer, given: _Given) -> RepositoryVerification:

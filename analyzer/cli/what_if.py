@@ -259,7 +259,7 @@ class _Asked:
         from analyzer.simulation import WhatIf
         from analyzer.what_if import everywhere, in_force, not_in_force, propose_plan
 
-        rows = matching_rows(world.frames, self.repositories)
+        rows, left_out = matching_rows(world.frames, self.repositories)
         plan: _Planned | None = None
         if read.plan is None:
             proposals = [
@@ -281,7 +281,7 @@ class _Asked:
             required=self.fail_on_in_use,
         )
         if shared.format == "csv":
-            tell_warnings(shared, needed)
+            tell_warnings(shared, needed, left_out)
             tell_coverage(shared, needed)
         # A plan is about a change; of files nobody knows what was in force before.
         compared = self.against is not None or (plan is not None and not self.images)
@@ -298,7 +298,7 @@ class _Asked:
             missing_in_use=needed.missing or (),
             usage=needed.usage,
             coverage=needed.coverage,
-            warnings=(*needed.warnings, *needed.of_workloads),
+            warnings=(*left_out, *needed.warnings, *needed.of_workloads),
             by_rule=self.by_rule,
         )
         return question, plan

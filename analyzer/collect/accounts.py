@@ -8,9 +8,10 @@ regions are wanted one more call. An account that lets nobody in is a gap of its
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analyzer.collect.account_patterns import choose, need_units, parse_patterns
@@ -24,13 +25,21 @@ from analyzer.collect.clients import (
 )
 from analyzer.collect.contract import CollectOptions
 from analyzer.collect.credentials import RoleDoor
-from analyzer.collect.gaps import account_gap
+from analyzer.collect.ecr_public import NOT_OFFERED, PublicRegistry, find_public_registry
+from analyzer.collect.gaps import account_gap, gap_of
 from analyzer.collect.organization import Member, fetch_members, fetch_units, is_account
 from analyzer.collect.places import Access, OwnAccess, Place, Places, Skipped
-from analyzer.collect.refusals import Refusal, RefusedError, one_line
-from analyzer.collect.regions import ALL_REGIONS, HOME_REGIONS, fetch_enabled_regions, partition_of
+from analyzer.collect.refusals import ACCESS_CODES, Reach, Refusal, RefusedError, one_line
+from analyzer.collect.regions import (
+    ALL_REGIONS,
+    PUBLIC_PARTITION,
+    fetch_enabled_regions,
+    greeting_regions,
+    partition_of,
+    wants_public,
+)
 from analyzer.errors import InputError, RunError
-from analyzer.model.records import Gap, RegistryKey
+from analyzer.model.records import PUBLIC_REGION, Gap, RegistryKey
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -40,6 +49,14 @@ _ROLE_NAME = r"(?:[\w+=,.@/-]|\{account\}|\{partition\}){1,576}"
 _ROLE_ARN = r"arn:(\{partition\}|aws[a-z0-9-]*):iam::(\{account\}|[0-9]{12}):role/"
 _SESSION_NAME = r"[\w+=,.@-]{2,64}"
 _EXTERNAL_ID = r"[\w+=,.@:/-]{2,1224}"
+
+#: Attempts to ask for an account's public registry: that nobody answers is found out soon, for where
+#: private endpoints are all there is the whole run would wait for it.
+_PUBLIC_ATTEMPTS = 3
+#: Reasons for which the next account would not reach it either.
+_UNREACHABLE = frozenset(
+    {"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError", "SSLError"}
+)
 
 
 def find_places(sessions: Sequence[Session], options: CollectOptions, settings: CallSettings) -> Places:
@@ -76,6 +93,11 @@ def find_places(sessions: Sequence[Session], options: CollectOptions, settings: 
     places = {place.key: place for one in reversed(found) for place in reversed(one.places)}
     skipped = sorted({row for one in found for row in one.skipped})
     if not places and not gaps:
+        if any(finder.has_entered for finder in finders):
+            raise InputError(
+                f"--region {PUBLIC_REGION}: none of the accounts has a public registry; name a region beside"
+                " it or instead"
+            )
         why = "; ".join(f"{row.account} {row.name}: {row.reason}" for row in skipped[:3])
         raise InputError(f"no account is left to collect ({why}); mend --include or --exclude")
     return Places(
@@ -189,18 +211,22 @@ class _Finder:
         self._settings = settings
         self._alone = alone
         self._gaps: list[Gap] = []
+        #: Whether at least one account let us in.
+        self.has_entered = False
+        self._lock = threading.Lock()
+        #: Why ECR Public, which is in one place for all accounts, cannot be reached from here.
+        self._public_unreachable: Refusal | None = None
 
     def find(self) -> Places:
         """Where this session leads; raises InputError and RunError."""
         options = self._options
-        wants_all = ALL_REGIONS in options.regions
-        asked = self._home_regions() if wants_all else check_regions(options.regions)
+        asked = greeting_regions(self.session, options.regions)
         self.identity = identity = fetch_identity(self.session, asked, self._settings)
-        if not wants_all:
+        if ALL_REGIONS not in options.regions:
             # Alone, these credentials are all there is to try any region with.
             self.regions = tuple(
                 region
-                for region in asked
+                for region in check_regions(options.regions)
                 if self._alone or partition_of(self.session, region) in (None, identity.partition)
             )
         members, skipped = self._members()
@@ -212,11 +238,6 @@ class _Finder:
             tuple(skipped),
             identity.arn,
         )
-
-    def _home_regions(self) -> tuple[str, ...]:
-        """Where to ask who we are when no region is named: where the configuration says, or anywhere."""
-        configured = self.session.region_name
-        return tuple(dict.fromkeys((*([configured] if configured else []), *HOME_REGIONS)))
 
     def _members(self) -> tuple[list[Member], list[Skipped]]:
         """The accounts to enter, by id, and those of the organization that are left out."""
@@ -294,6 +315,7 @@ class _Finder:
                 access = door.enter(account)
             except RefusedError as error:
                 return _Entered(gaps=(self._barred(door.arn(account), account, error),))
+        self.has_entered = True
         regions, gaps = self.regions, []
         if ALL_REGIONS in self._options.regions:
             enabled = fetch_enabled_regions(
@@ -301,8 +323,57 @@ class _Finder:
             )
             regions = enabled.regions
             gaps = list(self._unknown_regions(account, enabled.refusals))
-        keys = (RegistryKey(self.identity.partition, account, region) for region in regions)
-        return _Entered(tuple(Place(key, access, member.name) for key in keys), tuple(gaps))
+        places = [
+            Place(RegistryKey(self.identity.partition, account, region), access, member.name)
+            for region in regions
+            if region != PUBLIC_REGION
+        ]
+        if wants_public(self._options.regions):
+            public, gap = self._public(member, access)
+            places += [public] if public else []
+            gaps += [gap] if gap else []
+        return _Entered(tuple(places), tuple(gaps))
+
+    def _public(self, member: Member, access: Access) -> tuple[Place | None, Gap | None]:
+        """The account's public registry if it has one, or why nobody knows."""
+        is_named = PUBLIC_REGION in self.regions
+        key = RegistryKey(self.identity.partition, member.account, PUBLIC_REGION)
+        if not is_named and (ALL_REGIONS not in self._options.regions or key.partition != PUBLIC_PARTITION):
+            return None, None
+        try:
+            if key.partition != PUBLIC_PARTITION:
+                detail = f"the partition {key.partition} has no ECR Public"
+                raise RefusedError(Refusal(NOT_OFFERED, Reach.CALL, detail))
+            registry = self._ask_for_public(access)
+        except RefusedError as error:
+            if error.refusal.reason == NOT_OFFERED and not is_named:
+                return None, None
+            gap = gap_of(key, "", "DescribeRegistries", error.refusal)
+            if error.refusal.reason in ACCESS_CODES:
+                way_out = f"leave {PUBLIC_REGION} out" if is_named else "name regions in place of all"
+                gap = replace(gap, detail=f"{gap.detail}; allow it, or {way_out}")
+            return None, gap
+        if registry is None:
+            return None, None
+        if registry.key != key:
+            detail = f"the answer is about the registry of account {registry.key.account}"
+            refusal = Refusal("InvalidAnswer", Reach.CALL, detail)
+            return None, gap_of(key, "", "DescribeRegistries", refusal)
+        return Place(key, access, member.name, registry.alias), None
+
+    def _ask_for_public(self, access: Access) -> PublicRegistry | None:
+        """The registry; raises RefusedError, of an endpoint that is out of reach without trying again."""
+        with self._lock:
+            if self._public_unreachable is not None:
+                raise RefusedError(self._public_unreachable)
+        attempts = min(self._settings.attempts, _PUBLIC_ATTEMPTS)
+        try:
+            return find_public_registry(access, replace(self._settings, attempts=attempts))
+        except RefusedError as error:
+            if error.refusal.reason in _UNREACHABLE:
+                with self._lock:
+                    self._public_unreachable = error.refusal
+            raise
 
     def _barred(self, role: str, account: str, error: RefusedError) -> Gap:
         """The gap of an account whose role cannot be assumed, with what to do about it.

@@ -114,7 +114,8 @@ class Progress(Protocol):
 class CollectOptions:
     """What to collect, and how hard to press AWS for it."""
 
-    #: Names of regions, or ``all`` alone: those that each account has enabled and ECR is in.
+    #: Names of regions, ``public`` among them for the accounts' public registries; or ``all`` alone:
+    #: those that each account has enabled and ECR is in, and its public registry if it has one.
     regions: tuple[str, ...]
     #: The accounts to assume the role in; without a role, those that the credentials must belong to
     #: (none: whichever they do).

@@ -11,19 +11,28 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
-from analyzer.collect.clients import Answering
+from analyzer.collect.clients import (
+    Answering,
+    CallSettings,
+    ServiceClient,
+    client_config,
+    read_plain_json,
+)
 from analyzer.collect.ecr import pages
+from analyzer.collect.places import Access, Place
 from analyzer.collect.public_manifests import FetchedManifest, PublicManifests
-from analyzer.collect.refusals import Reach, Refusal, RefusedError
+from analyzer.collect.refusals import UNSERVED_CODES, Reach, Refusal, RefusedError
+from analyzer.collect.regions import PUBLIC_PARTITION
 from analyzer.model.records import PUBLIC_REGION, RegistryKey
 
 #: The service by boto3's name for it, which is IAM's prefix too.
 SERVICE = "ecr-public"
 #: Where its API is asked.
 API_REGION = "us-east-1"
-#: The partition that has it.
-PARTITION = "aws"
+#: Reason of a refusal where whoever answers, or the partition, has no ECR Public.
+NOT_OFFERED = "NotOffered"
 
 _ALIAS = re.compile(r"[a-z][a-z0-9]+(?:[._-][a-z0-9]+)*")
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
@@ -32,14 +41,26 @@ _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _LACKING = frozenset(
     {
         "BatchGetRepositoryScanningConfiguration",
-        "DescribeRegistry",
-        "DescribeRepositoryCreationTemplates",
         "GetAccountSetting",
-        "GetRegistryPolicy",
         "GetRegistryScanningConfiguration",
         "ListPullTimeUpdateExclusions",
     }
 )
+#: What the answer would be to others: public repositories are pushed to, never filled from another
+#: registry nor copied to one, and are made by hand.
+_NONE_THERE: Mapping[str, Mapping[str, Any]] = {
+    "DescribePullThroughCacheRules": {"pullThroughCacheRules": []},
+    "DescribeRegistry": {"replicationConfiguration": {"rules": []}},
+    "DescribeRepositoryCreationTemplates": {"repositoryCreationTemplates": []},
+}
+#: The same of those that say so by an error.
+_NO_POLICY: Mapping[str, str] = {
+    "GetLifecyclePolicy": "LifecyclePolicyNotFoundException",
+    "GetRegistryPolicy": "RegistryPolicyNotFoundException",
+}
+#: Hosts of AWS's own endpoints; what stands in for them is an emulator or a proxy.
+_AWS_HOSTS = (".amazonaws.com", ".api.aws")
+_WITHOUT_CODE = re.compile("Http[45][0-9]{2}")
 
 
 class PublicRegistry(NamedTuple):
@@ -64,8 +85,44 @@ def fetch_public_registry(api: Answering) -> PublicRegistry | None:
             alias = uri.rpartition("/")[2] if isinstance(uri, str) else ""
             if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or not _ALIAS.fullmatch(alias):
                 raise RefusedError(_unusable("the registry has no account or alias that could be one"))
-            return PublicRegistry(RegistryKey(PARTITION, account, PUBLIC_REGION), alias)
+            return PublicRegistry(RegistryKey(PUBLIC_PARTITION, account, PUBLIC_REGION), alias)
     return None
+
+
+def find_public_registry(access: Access, settings: CallSettings) -> PublicRegistry | None:
+    """The public registry of the account that ``access`` leads into, None where it has none.
+
+    Raises RefusedError where that is not known, with the reason NOT_OFFERED where whoever answers has
+    no ECR Public.
+    """
+    api, url = _open(access, settings)
+    try:
+        return fetch_public_registry(api)
+    except RefusedError as error:
+        if _is_not_offered(error.refusal, url):
+            detail = f"there is no ECR Public at {urlsplit(url).netloc} ({error})"
+            raise RefusedError(Refusal(NOT_OFFERED, Reach.CALL, detail)) from error
+        raise
+
+
+def open_public_api(access: Access, settings: CallSettings) -> ServiceClient:
+    """ECR Public's API in the account that ``access`` leads into; asks nothing yet."""
+    return _open(access, settings)[0]
+
+
+def _open(access: Access, settings: CallSettings) -> tuple[ServiceClient, str]:
+    """The API, and the URL of where it is asked."""
+    made = access.client(SERVICE, API_REGION, client_config(settings))
+    made.meta.events.register("before-parse", read_plain_json)
+    return ServiceClient(made, SERVICE, settings, is_own=access.is_own), made.meta.endpoint_url
+
+
+def _is_not_offered(refusal: Refusal, url: str) -> bool:
+    if refusal.reason in UNSERVED_CODES or refusal.reason in ("Http404", "Http501"):
+        return True
+    # Emulators answer what they do not know with any error, and AWS always with a code.
+    is_of_aws = (urlsplit(url).hostname or "").endswith(_AWS_HOSTS)
+    return not is_of_aws and _WITHOUT_CODE.fullmatch(refusal.reason) is not None
 
 
 class PublicRegistryClient:
@@ -99,13 +156,12 @@ class PublicRegistryClient:
 
         Raises RefusedError for an expected refusal, and StoppedError when the run is ending.
         """
-        if operation == "GetLifecyclePolicy":
+        if operation in _NO_POLICY:
             # There is no call to set one either.
-            detail = "public repositories have no lifecycle policies"
-            raise RefusedError(Refusal("LifecyclePolicyNotFoundException", Reach.CALL, detail))
-        if operation == "DescribePullThroughCacheRules":
-            # Public repositories are pushed to, never filled from another registry.
-            return {"pullThroughCacheRules": []}
+            detail = "public registries and repositories have no such policy"
+            raise RefusedError(Refusal(_NO_POLICY[operation], Reach.CALL, detail))
+        if operation in _NONE_THERE:
+            return _NONE_THERE[operation]
         if operation == "BatchGetImage":
             return self._batch_get_image(parameters)
         # No public image is archived, and no filter is known.
@@ -126,6 +182,16 @@ class PublicRegistryClient:
                     {"imageId": image_id, "failureCode": found.code, "failureReason": found.detail}
                 )
         return {"images": images, "failures": failures}
+
+
+def open_public_registry(
+    place: Place, settings: CallSettings, manifests: PublicManifests
+) -> PublicRegistryClient:
+    """The client of a public registry; asks nothing yet."""
+    registry = PublicRegistry(place.key, place.public_alias)
+    return PublicRegistryClient(
+        registry, open_public_api(place.access, settings), manifests, place.access.caller
+    )
 
 
 def _unusable(detail: str) -> Refusal:

@@ -22,13 +22,14 @@ from analyzer.collect.clients import (
     AwsRegistryClient,
     CallSettings,
     ServiceClient,
-    check_regions,
     client_config,
     identity_of,
 )
 from analyzer.collect.contract import CollectOptions
+from analyzer.collect.ecr_public import SERVICE, open_public_api
 from analyzer.collect.permissions import (
     ORGANIZATION,
+    PUBLIC,
     REGIONS,
     REGISTRY,
     UNITS,
@@ -43,10 +44,12 @@ from analyzer.collect.probes import (
     PlaceProbe,
     probe_organization,
     probe_place,
+    probe_public_place,
+    probe_public_registry,
     probe_regions,
 )
 from analyzer.collect.refusals import RefusedError, one_line
-from analyzer.collect.regions import ALL_REGIONS, HOME_REGIONS
+from analyzer.collect.regions import ALL_REGIONS, PUBLIC_PARTITION, greeting_regions, wants_public
 from analyzer.collect.workload_probes import probe_workloads
 from analyzer.errors import DemurrageError, RunError
 
@@ -150,11 +153,10 @@ def _probe_all(
     sources = options.workloads.sources
     pool = ThreadPoolExecutor(max(1, min(options.workers, total)), thread_name_prefix="doctor")
     try:
-        if ALL_REGIONS in options.regions:
-            of_account = {place.key.account: place for place in reversed(places.places)}
-            accounts = [pool.submit(_probe_regions, place, settings) for place in of_account.values()]
-        else:
-            accounts = []
+        of_account = {place.key.account: place for place in reversed(places.places)}
+        accounts = [
+            pool.submit(_probe_account, place, settings, options.regions) for place in of_account.values()
+        ]
         registries = [pool.submit(_probe, place, settings, wanted, sources) for place in places.places]
         for done, registry in enumerate(as_completed(registries), 1):
             facts.probes.append(registry.result())
@@ -171,6 +173,9 @@ def _probe_all(
 def _probe(
     place: Place, settings: CallSettings, wanted: Sequence[Permission], sources: Sequence[str]
 ) -> PlaceProbe:
+    if place.key.is_public:
+        api = open_public_api(place.access, settings)
+        return probe_public_place(api, place.key, place.access.caller, permissions_of((PUBLIC,)))
     client = AwsRegistryClient(place, settings)
     found = probe_place(client, wanted)
     if sources and found.out_of_reach is None:
@@ -181,10 +186,17 @@ def _probe(
     return found
 
 
-def _probe_regions(place: Place, settings: CallSettings) -> AccountProbe:
-    client = AwsRegistryClient(place, settings)
-    probed = probe_regions(client.service, permissions_of((REGIONS,)))
-    return AccountProbe(place.key.partition, place.key.account, client.caller, probed)
+def _probe_account(place: Place, settings: CallSettings, regions: Sequence[str]) -> AccountProbe:
+    """What finding the registries of an account takes, one of which is ``place``."""
+    probed = []
+    if ALL_REGIONS in regions:
+        # The first of an account's places by name; the public one is the last, or alone.
+        client = AwsRegistryClient(place, settings)
+        probed += probe_regions(client.service, permissions_of((REGIONS,)))
+    if wants_public(regions) and place.key.partition == PUBLIC_PARTITION:
+        api = open_public_api(place.access, settings)
+        probed += probe_public_registry(api, permissions_of((PUBLIC,)))
+    return AccountProbe(place.key.partition, place.key.account, place.access.caller, probed)
 
 
 def _probe_organization(
@@ -210,11 +222,9 @@ def _greet(
 ) -> SessionFacts:
     """What the session says of itself, and what STS says of it."""
     known = SessionFacts(profile=one_line(session.profile_name, 60))
-    regions = tuple(dict.fromkeys(filter(None, (session.region_name, *HOME_REGIONS))))
-    if ALL_REGIONS not in options.regions:
-        regions = check_regions(options.regions)
+    regions = greeting_regions(session, options.regions)
     try:
-        _describe(known, session, regions[0], settings)
+        _describe(known, session, regions[0], options.regions, settings)
         _compare(facts, known, session, regions, settings, clock)
     except RunError as error:
         known.unusable = str(error)
@@ -224,9 +234,11 @@ def _greet(
     return known
 
 
-def _describe(known: SessionFacts, session: Session, region: str, settings: CallSettings) -> None:
+def _describe(
+    known: SessionFacts, session: Session, region: str, wanted: Sequence[str], settings: CallSettings
+) -> None:
     """Note what the session says of itself; raises RunError without credentials."""
-    known.endpoints = _endpoints(session, region, settings)
+    known.endpoints = _endpoints(session, region, wanted, settings)
     credentials: Any = session.get_credentials()
     if credentials is None:
         raise RunError(
@@ -241,7 +253,9 @@ def _describe(known: SessionFacts, session: Session, region: str, settings: Call
     known.expires_at = ends.astimezone(UTC) if isinstance(ends, datetime) else None
 
 
-def _endpoints(session: Session, region: str, settings: CallSettings) -> dict[str, str]:
+def _endpoints(
+    session: Session, region: str, wanted: Sequence[str], settings: CallSettings
+) -> dict[str, str]:
     """Services that are asked elsewhere than where botocore would ask them by itself."""
     make: Any = session.client
     # The stubs do not know the option, which botocore documents.
@@ -249,7 +263,10 @@ def _endpoints(session: Session, region: str, settings: CallSettings) -> dict[st
     config = client_config(settings)
     own = config.merge(Config(**unset))
     found = {}
-    for service in ("ecr", "sts"):
+    services = ["ecr", "sts"]
+    if wants_public(wanted):
+        services.append(SERVICE)
+    for service in services:
         used = make(service, region_name=region, config=config).meta.endpoint_url
         if used != make(service, region_name=region, config=own).meta.endpoint_url:
             found[service] = one_line(used, 200)

@@ -13,10 +13,11 @@ from analyzer.collect.refusals import (
     Refusal,
 )
 from analyzer.model.answers import NONE_GIVEN, NOT_GIVEN, TRUNCATED
-from analyzer.model.records import PUBLIC_REGION, Gap, RegistryKey
+from analyzer.model.records import Gap, RegistryKey
 
 #: What stays unknown when a call is refused.
 _UNKNOWN_WITHOUT = {
+    "DescribeRegistries": "whether the account has a public registry, and what it holds, is unknown",
     "DescribeRepositories": "its repositories are not listed",
     "DescribeImages": "its images are not listed",
     "BatchGetImage": "the sizes of these images are unknown",
@@ -58,7 +59,7 @@ _UNKNOWN_SETTING = {
 
 def call_of(key: RegistryKey, operation: str) -> str:
     """``operation`` on the registry as IAM spells it."""
-    return f"{'ecr-public' if key.region == PUBLIC_REGION else 'ecr'}:{operation}"
+    return f"{'ecr-public' if key.is_public else 'ecr'}:{operation}"
 
 
 def gap_of(

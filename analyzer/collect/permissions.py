@@ -16,6 +16,8 @@ from typing import Any, Final
 REGISTRY: Final = "registry"
 #: Where all regions of an account are wanted.
 REGIONS: Final = "regions"
+#: The account's public registry, where all regions or that are wanted.
+PUBLIC: Final = "public"
 VERIFY: Final = "verify"
 #: What the credentials that a run begins with need, to find the accounts and to enter them.
 ORGANIZATION: Final = "organization"
@@ -79,12 +81,14 @@ def workload_part(source: str) -> str:
 WORKLOADS: Final = tuple(map(workload_part, _WORKLOADS))
 
 #: What the role in each account needs to be read every night.
-READER: Final = (REGISTRY, REGIONS, *WORKLOADS)
+READER: Final = (REGISTRY, REGIONS, PUBLIC, *WORKLOADS)
 #: What leads into the accounts of an organization.
 BASE: Final = (ORGANIZATION, UNITS, ENTER)
 
 #: Resource of what is granted on repositories: by ARN, so that a team's can be left out.
 REPOSITORIES: Final = "arn:{partition}:ecr:*:*:repository/*"
+#: The same of public repositories, which are in no region.
+PUBLIC_REPOSITORIES: Final = "arn:{partition}:ecr-public::*:repository/*"
 #: Resource of the way into other accounts.
 ROLES: Final = "arn:{partition}:iam::*:role/{role}"
 #: Name of the role to roll out, unless it is given another.
@@ -101,7 +105,7 @@ class Permission:
     action: str
     #: What is done with it, and so who needs it: REGISTRY, VERIFY…
     part: str
-    #: REPOSITORIES, ROLES or EVERYTHING; may name ``{partition}`` and ``{role}``.
+    #: REPOSITORIES, PUBLIC_REPOSITORIES, ROLES or EVERYTHING; may name ``{partition}`` and ``{role}``.
     resource: str
     #: What it is for, in a few words.
     purpose: str
@@ -158,6 +162,21 @@ PERMISSIONS: Final = (
             "account:ListRegions": "which regions the account has enabled",
             "ec2:DescribeRegions": "the same, where account:ListRegions is refused",
         },
+    ),
+    *_rows(
+        PUBLIC,
+        PUBLIC_REPOSITORIES,
+        {
+            "ecr-public:DescribeImages": "public images and their tags",
+            "ecr-public:DescribeRepositories": "which public repositories there are",
+            "ecr-public:GetRepositoryPolicy": "who else may push to public repositories",
+            "ecr-public:ListTagsForResource": "the public repositories' own tags",
+        },
+    ),
+    *_rows(
+        PUBLIC,
+        EVERYTHING,
+        {"ecr-public:DescribeRegistries": "whether the account has a public registry"},
     ),
     *_rows(
         VERIFY,

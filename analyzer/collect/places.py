@@ -40,6 +40,8 @@ class Place:
     access: Access
     #: What the organization calls the account; "" where nobody said.
     account_name: str = ""
+    #: Of a public registry, what its repositories' names begin with at public.ecr.aws.
+    public_alias: str = ""
 
 
 class Skipped(NamedTuple):

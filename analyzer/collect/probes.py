@@ -56,6 +56,9 @@ _LISTING = "ecr:DescribeRepositories"
 _EXCLUSIONS = "ecr:ListPullTimeUpdateExclusions"
 _RULES = "ecr:DescribePullThroughCacheRules"
 
+_PUBLIC_REGISTRIES = "ecr-public:DescribeRegistries"
+_PUBLIC_LISTING = "ecr-public:DescribeRepositories"
+
 _LIST_REGIONS = "account:ListRegions"
 _DESCRIBE_REGIONS = "ec2:DescribeRegions"
 _LIST_ACCOUNTS = "organizations:ListAccounts"
@@ -96,6 +99,13 @@ _OF_REPOSITORY: Mapping[str, Callable[[_Repository], Mapping[str, object]]] = {
     "ecr:GetLifecyclePolicyPreview": lambda one: {"repositoryName": one.name, "maxResults": 1},
     "ecr:GetRepositoryPolicy": lambda one: {"repositoryName": one.name},
     "ecr:ListTagsForResource": lambda one: {"resourceArn": one.arn},
+}
+
+#: The same of public repositories.
+_OF_PUBLIC: Mapping[str, Callable[[_Repository], Mapping[str, object]]] = {
+    "ecr-public:DescribeImages": lambda one: {"repositoryName": one.name, "maxResults": 1},
+    "ecr-public:GetRepositoryPolicy": lambda one: {"repositoryName": one.name},
+    "ecr-public:ListTagsForResource": lambda one: {"resourceArn": one.arn},
 }
 
 #: Why some permissions are never tried.
@@ -163,6 +173,8 @@ def tried_actions() -> frozenset[str]:
             *(_LISTING, _EXCLUSIONS, _RULES),
             *_OF_REGISTRY,
             *_OF_REPOSITORY,
+            *(_PUBLIC_REGISTRIES, _PUBLIC_LISTING),
+            *_OF_PUBLIC,
             *UNTRIED,
             *(_LIST_REGIONS, _DESCRIBE_REGIONS),
             *(_LIST_ACCOUNTS, _LIST_ROOTS, *_OF_UNIT),
@@ -195,6 +207,39 @@ def probe_place(client: RegistryClient, permissions: Iterable[Permission]) -> Pl
     else:
         for action, parameters_of in _OF_REPOSITORY.items():
             prober.ask(client, action, parameters_of(repository), f"asked about {repository.name}")
+    found.probed = prober.verdicts()
+    return found
+
+
+def probe_public_registry(api: Answering, permissions: Iterable[Permission]) -> list[Probed]:
+    """Whether ``api``, ECR Public's, says if the account has a public registry; no other is tried."""
+    prober = Prober(row for row in permissions if row.action == _PUBLIC_REGISTRIES)
+    prober.ask(api, _PUBLIC_REGISTRIES, {"maxResults": 1})
+    return prober.verdicts()
+
+
+def probe_public_place(
+    api: Answering, key: RegistryKey, caller: str, permissions: Iterable[Permission]
+) -> PlaceProbe:
+    """Try those of ``permissions`` that are about public repositories in the registry ``key``.
+
+    ``api`` is ECR Public's, which ``caller`` asks. Nobody's pulls of public images are recorded.
+    """
+    prober = Prober(row for row in permissions if row.action != _PUBLIC_REGISTRIES)
+    found = PlaceProbe(key, caller)
+    listed = prober.ask(api, _PUBLIC_LISTING, {"maxResults": 1})
+    refusal = prober.refusals.get(_PUBLIC_LISTING)
+    if refusal is not None and refusal.reach in (Reach.TRANSIENT, Reach.REGISTRY):
+        found.out_of_reach = refusal
+        prober.note_rest(Verdict.UNKNOWN, f"not asked: the registry could not be reached ({refusal.reason})")
+        found.probed = prober.verdicts()
+        return found
+    repository, why = _chosen(listed, [])
+    if repository is None:
+        prober.note_rest(Verdict.UNKNOWN if listed is None else Verdict.NOTHING_THERE, why)
+    else:
+        for action, parameters_of in _OF_PUBLIC.items():
+            prober.ask(api, action, parameters_of(repository), f"asked about {repository.name}")
     found.probed = prober.verdicts()
     return found
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import InvalidRegionError, UnknownRegionError
 from botocore.utils import validate_region_name
 
-from analyzer.collect.clients import CallSettings, ServiceClient, client_config
+from analyzer.collect.clients import CallSettings, ServiceClient, check_regions, client_config
 from analyzer.collect.paging import entries, pages
 from analyzer.collect.places import Access
 from analyzer.collect.refusals import Refusal, RefusedError
+from analyzer.model.records import PUBLIC_REGION
 
 if TYPE_CHECKING:
     from boto3.session import Session
 
-#: In place of names of regions: all that are enabled for the account.
+#: In place of names of regions: all that are enabled for the account, and its public registry.
 ALL_REGIONS = "all"
 
 #: Where STS is asked who we are when nobody names a region: one of each partition that the public can
@@ -33,6 +34,9 @@ _ENABLED_BY_DEFAULT = frozenset(
     }
 )
 
+#: The partition that has ECR Public (botocore's table of endpoints).
+PUBLIC_PARTITION = "aws"
+
 #: The longest name of a region that is kept.
 _NAME = 32
 
@@ -44,6 +48,23 @@ class Enabled(NamedTuple):
     #: The calls that would have said which are enabled, and why neither did; then ``regions`` are those
     #: that every account has.
     refusals: tuple[tuple[str, Refusal], ...] = ()
+
+
+def wants_public(regions: Collection[str]) -> bool:
+    """Whether ``regions``, as they were named, cover the account's public registry."""
+    return ALL_REGIONS in regions or PUBLIC_REGION in regions
+
+
+def greeting_regions(session: Session, regions: Collection[str]) -> tuple[str, ...]:
+    """Where to ask who we are.
+
+    In the ``regions`` that were named, else where the configuration says, or anywhere. Raises InputError
+    for what cannot be the name of a region.
+    """
+    named = [] if ALL_REGIONS in regions else [name for name in regions if name != PUBLIC_REGION]
+    if named:
+        return check_regions(named)
+    return tuple(dict.fromkeys(filter(None, (session.region_name, *HOME_REGIONS))))
 
 
 def fetch_enabled_regions(
@@ -74,6 +95,8 @@ def fetch_enabled_regions(
 
 def partition_of(session: Session, region: str) -> str | None:
     """The partition that ``region`` is in by its name; None where botocore cannot tell."""
+    if region == PUBLIC_REGION:
+        return PUBLIC_PARTITION
     try:
         return session.get_partition_for_region(region)
     except UnknownRegionError:

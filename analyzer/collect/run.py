@@ -7,11 +7,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analyzer import __version__
 from analyzer.collect.accounts import find_places
-from analyzer.collect.clients import AwsRegistryClient, CallSettings
+from analyzer.collect.clients import AwsRegistryClient, CallSettings, RegistryClient
 from analyzer.collect.contract import (
     AfterSnapshot,
     CollectOptions,
@@ -22,7 +23,10 @@ from analyzer.collect.contract import (
     SnapshotStore,
 )
 from analyzer.collect.crew import Crew, OpenClient
-from analyzer.collect.places import Places
+from analyzer.collect.ecr_public import open_public_registry
+from analyzer.collect.places import Place, Places
+from analyzer.collect.public_manifests import REGISTRY_URL, PublicManifests
+from analyzer.collect.session import certificates
 from analyzer.collect.workloads import NO_WORKLOADS, RATES, WorkloadOptions
 from analyzer.errors import InputError
 
@@ -41,6 +45,7 @@ def collect(
     more_sessions: Sequence[Session] = (),
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
+    public_url: str = REGISTRY_URL,
     progress: Progress,
     after_snapshot: AfterSnapshot = lambda _key, _run, _snapshot: (),
 ) -> CollectResult:
@@ -48,8 +53,8 @@ def collect(
 
     Whatever AWS refuses is a gap of the registry it is about, and the others go on. ``more_sessions``
     have credentials for what those of ``session`` do not reach: other partitions, mostly. ``clock`` gives
-    seconds since 1970 UTC; ``sleep`` is what the rate limits wait with; ``after_snapshot`` is called
-    from several threads.
+    seconds since 1970 UTC; ``sleep`` is what the rate limits wait with; ``public_url`` is where the
+    manifests of public registries are; ``after_snapshot`` is called from several threads.
 
     Raises InputError when the options make no sense or the credentials are another account's,
     RunError when the credentials cannot be used, and whatever unexpected a thread raised: then the
@@ -71,6 +76,16 @@ def collect(
         sleep=sleep,
     )
     found = find_places((session, *more_sessions), options, settings)
+    open_client: OpenClient = AwsRegistryClient
+    if any(place.key.is_public for place in found.places):
+        manifests = PublicManifests(
+            stop=settings.stop,
+            counts=settings.counts,
+            url=public_url,
+            verify=certificates(session) or True,
+            sleep=sleep,
+        )
+        open_client = partial(_open_client, manifests)
     return collect_places(
         store,
         found,
@@ -81,7 +96,15 @@ def collect(
         clock=clock,
         progress=progress,
         after_snapshot=after_snapshot,
+        open_client=open_client,
     )
+
+
+def _open_client(manifests: PublicManifests, place: Place, settings: CallSettings) -> RegistryClient:
+    """Whoever answers for ``place``, be it private or public."""
+    if place.key.is_public:
+        return open_public_registry(place, settings, manifests)
+    return AwsRegistryClient(place, settings)
 
 
 def collect_places(

@@ -24,6 +24,13 @@ def open_session(profile: str | None = None) -> Session:
         raise InputError(f"AWS configuration: {error}") from error
 
 
+def certificates(session: Session) -> str | None:
+    """The file of certificates that servers are to be trusted by, as AWS_CA_BUNDLE or the profile says."""
+    # boto3 has no way to ask for it.
+    found = session._session.get_config_variable("ca_bundle")  # noqa: SLF001
+    return found if isinstance(found, str) and found else None
+
+
 def configured_region(session: Session) -> str | None:
     """The region that the configuration names, if it does."""
     return session.region_name

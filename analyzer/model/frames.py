@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analyzer.model.records import PUBLIC_REGION
+
 #: ``pushed_at_ms`` and the like where AWS gave no time.
 NO_TIME = np.iinfo(np.int64).min
 #: ``pulled_day`` of an artifact for which ECR records no pull.
@@ -109,6 +111,13 @@ class Frames:
     manifests: Manifests
     #: Size of the blob whose digest_id is the index; 0 where the digest is no blob.
     blob_size_bytes: Int64
+
+    @property
+    def is_public(self) -> Bools:
+        """Whether each repository is of a public registry, which has no lifecycle policies."""
+        public = self.registries["region"].to_numpy(object) == PUBLIC_REGION
+        found: Bools = public.astype(np.bool_)[self.repositories["registry"].to_numpy(np.int64)]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

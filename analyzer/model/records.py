@@ -217,6 +217,11 @@ class RegistryKey:
     account: str
     region: str
 
+    @property
+    def is_public(self) -> bool:
+        """Whether it is an account's public registry."""
+        return self.region == PUBLIC_REGION
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryRead:

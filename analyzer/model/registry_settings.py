@@ -52,6 +52,8 @@ class Frequency(StrEnum):
     SCAN_ON_PUSH = "SCAN_ON_PUSH"
     #: Only when somebody asks for it; in enhanced scanning never.
     MANUAL = "MANUAL"
+    #: Never, which is our word: ECR scans no public repository.
+    NOT_SCANNED = "NOT_SCANNED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ class ReplicationRule:
 class RegistrySettings:
     """What one registry is set to do; None is unknown."""
 
-    #: BASIC or ENHANCED.
+    #: BASIC or ENHANCED; NONE for public registries, which ECR does not scan.
     scan_type: str | None = None
     #: The scanner of basic scanning: AWS_NATIVE or CLAIR.
     basic_scan_type_version: str | None = None

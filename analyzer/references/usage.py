@@ -13,7 +13,7 @@ import pandas as pd
 
 from analyzer.families import Families
 from analyzer.model.frames import Bools, Frames, Int64, LifecycleFacts, UInt8
-from analyzer.model.records import ReadStatus, UseKind
+from analyzer.model.records import PUBLIC_REGION, ReadStatus, UseKind
 from analyzer.model.usage import (
     KINDS,
     LISTED,
@@ -79,7 +79,10 @@ def _place(account: str, region: str, reads: dict[str, ReadStatus]) -> PlaceCove
         read=that_are(ReadStatus.COMPLETE),
         partial=that_are(ReadStatus.PARTIAL),
         refused=that_are(ReadStatus.REFUSED),
-        never_asked=tuple(source for source in SOURCES if source not in reads),
+        # In a public registry's "region" nothing can run.
+        never_asked=()
+        if region == PUBLIC_REGION
+        else tuple(source for source in SOURCES if source not in reads),
     )
 
 

@@ -40,6 +40,12 @@ variable "workloads" {
   default     = true
 }
 
+variable "public_registry" {
+  description = "Whether to read the account's registry in ECR Public, if it has one."
+  type        = bool
+  default     = true
+}
+
 variable "verify_previews" {
   description = "Whether `demurrage verify` may ask ECR for lifecycle previews, which AWS counts as a write."
   type        = bool
@@ -52,6 +58,7 @@ data "aws_caller_identity" "current" {}
 
 locals {
   repositories = "arn:${data.aws_partition.current.partition}:ecr:*:${data.aws_caller_identity.current.account_id}:repository/*"
+  public       = "arn:${data.aws_partition.current.partition}:ecr-public::${data.aws_caller_identity.current.account_id}:repository/*"
 }
 
 data "aws_iam_policy_document" "trust" {
@@ -113,6 +120,23 @@ data "aws_iam_policy_document" "registries" {
   }
 }
 
+data "aws_iam_policy_document" "public" {
+  statement {
+    resources = [local.public]
+    actions = [
+      "ecr-public:DescribeImages",
+      "ecr-public:DescribeRepositories",
+      "ecr-public:GetRepositoryPolicy",
+      "ecr-public:ListTagsForResource",
+    ]
+  }
+
+  statement {
+    resources = ["*"]
+    actions   = ["ecr-public:DescribeRegistries"]
+  }
+}
+
 data "aws_iam_policy_document" "workloads" {
   statement {
     resources = ["*"]
@@ -171,6 +195,13 @@ resource "aws_iam_role_policy" "registries" {
   name   = "registries"
   role   = aws_iam_role.demurrage.id
   policy = data.aws_iam_policy_document.registries.json
+}
+
+resource "aws_iam_role_policy" "public" {
+  count  = var.public_registry ? 1 : 0
+  name   = "public"
+  role   = aws_iam_role.demurrage.id
+  policy = data.aws_iam_policy_document.public.json
 }
 
 resource "aws_iam_role_policy" "workloads" {

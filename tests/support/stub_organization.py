@@ -1,9 +1,9 @@
 """An organization over HTTP: Organizations, AssumeRole and the regions of accounts, beside the stub ECR.
 
 It speaks what boto3 speaks: AWS JSON 1.1 to Organizations, query and XML to STS and EC2, REST and JSON to
-Account Management. Credentials that it gave count for the account of their role until they have signed
-``credential_uses`` requests; from then on every service answers that they have expired, whatever their
-``Expiration`` says, so that a test need not wait for it.
+Account Management. No account has a public registry. Credentials that it gave count for the account of
+their role until they have signed ``credential_uses`` requests; from then on every service answers that
+they have expired, whatever their ``Expiration`` says, so that a test need not wait for it.
 
 Faults are those of the stub ECR. Matched against their ``repository`` is the account that the call is about:
 that of the role for AssumeRole, the parent for the calls about organizational units.
@@ -103,6 +103,9 @@ class OrganizationStub(Stub):
                         return self._list_regions(json.loads(body or b"{}"), account)
                     case "ec2":
                         return self._describe_regions(account)
+                    case "ecr-public":
+                        self._strike(service, "DescribeRegistries", account, account)
+                        return Answer(b'{"registries":[]}', content_type="application/json")
                     case "sts":
                         self.sts_regions.add(region)
                         parameters = {name: values[0] for name, values in parse_qs(body.decode()).items()}

@@ -20,6 +20,7 @@ from analyzer.collect import CollectOptions, examination
 from analyzer.collect.examination import examine
 from analyzer.collect.permissions import (
     BASE,
+    PUBLIC,
     READER,
     REGIONS,
     REGISTRY,
@@ -488,8 +489,12 @@ def test_the_templates_are_printed_as_they_are_shipped(demurrage: Cli, form: str
 
 def test_the_policy_is_printed_for_the_partition(demurrage: Cli) -> None:
     outcome = demurrage("role", "policy", "--partition", "aws-cn", "--for-verify")
-    assert json.loads(outcome.out) == policy_document(permissions_of((*READER, VERIFY)), "aws-cn")
-    outcome = demurrage("role", "policy", "--without-workloads")
+    # There is no ECR Public.
+    parts = {*READER, VERIFY} - {PUBLIC}
+    assert json.loads(outcome.out) == policy_document(permissions_of(parts), "aws-cn")
+    outcome = demurrage("role", "policy")
+    assert json.loads(outcome.out) == policy_document(permissions_of(READER), "aws")
+    outcome = demurrage("role", "policy", "--without-workloads", "--without-public")
     assert json.loads(outcome.out) == policy_document(permissions_of((REGISTRY, REGIONS)), "aws")
 
 

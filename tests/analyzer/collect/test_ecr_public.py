@@ -94,7 +94,12 @@ def test_a_public_registry_is_read_like_any_other(
         KEY,
         ReadStatus.COMPLETE,
         [],
-        {"pull_through_cache_rules": "[]"},
+        {
+            "pull_through_cache_rules": "[]",
+            "registry_policy_text": ABSENT,
+            "replication_configuration": '{"rules":[]}',
+            "repository_creation_templates": "[]",
+        },
     )
     assert [one.name for one in found.repositories] == sorted(world.registry().repositories)
     for one in found.repositories:

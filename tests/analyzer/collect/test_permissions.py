@@ -24,6 +24,8 @@ from analyzer.collect.permissions import (
     BASE,
     FREE_ACTIONS,
     PERMISSIONS,
+    PUBLIC,
+    PUBLIC_REPOSITORIES,
     READER,
     REGIONS,
     REGISTRY,
@@ -131,6 +133,9 @@ def test_what_doctor_asks_is_what_the_service_takes() -> None:
     asked = {
         **probes._OF_REGISTRY,
         **{action: parameters(one) for action, parameters in probes._OF_REPOSITORY.items()},
+        probes._PUBLIC_REGISTRIES: {"maxResults": 1},
+        probes._PUBLIC_LISTING: {"maxResults": 1},
+        **{action: parameters(one) for action, parameters in probes._OF_PUBLIC.items()},
         **{action: question.parameters(KEY) for action, question in workload_probes._QUESTIONS.items()},
     }
     for action, parameters in asked.items():
@@ -241,9 +246,13 @@ def _expected(rows: tuple[Permission, ...]) -> dict[str, str]:
     ("parameters", "parts"),
     [
         ({}, READER),
-        ({"Workloads": "false"}, (REGISTRY, REGIONS)),
+        ({"Workloads": "false"}, (REGISTRY, REGIONS, PUBLIC)),
+        ({"PublicRegistry": "false"}, (REGISTRY, REGIONS, *WORKLOADS)),
         ({"VerifyPreviews": "true"}, (*READER, VERIFY)),
-        ({"Workloads": "false", "VerifyPreviews": "true"}, (REGISTRY, REGIONS, VERIFY)),
+        (
+            {"Workloads": "false", "PublicRegistry": "false", "VerifyPreviews": "true"},
+            (REGISTRY, REGIONS, VERIFY),
+        ),
     ],
 )
 def test_the_stack_grants_what_is_called_and_nothing_else(
@@ -320,9 +329,18 @@ def _documents() -> dict[str, Any]:
 
 
 def test_the_terraform_module_grants_what_is_called_and_nothing_else() -> None:
-    resource_of = {"local.repositories": REPOSITORIES.format(partition="aws"), '"*"': "*"}
+    resource_of = {
+        "local.repositories": REPOSITORIES.format(partition="aws"),
+        "local.public": PUBLIC_REPOSITORIES.format(partition="aws"),
+        '"*"': "*",
+    }
     documents = _documents()
-    expected = {"registries": (REGISTRY, REGIONS), "workloads": WORKLOADS, "verify": (VERIFY,)}
+    expected = {
+        "registries": (REGISTRY, REGIONS),
+        "public": (PUBLIC,),
+        "workloads": WORKLOADS,
+        "verify": (VERIFY,),
+    }
     assert set(documents) == {"trust", *expected}
     for name, parts in expected.items():
         granted: dict[str, str] = {}
@@ -344,6 +362,7 @@ def test_the_terraform_module_makes_one_role_with_those_policies() -> None:
     assert [(kind, name) for kind, name, _ in resources] == [
         ("aws_iam_role", "demurrage"),
         ("aws_iam_role_policy", "registries"),
+        ("aws_iam_role_policy", "public"),
         ("aws_iam_role_policy", "workloads"),
         ("aws_iam_role_policy", "verify"),
     ]
