@@ -147,7 +147,7 @@ def test_what_judges_policies_leaves_public_repositories_out(
     said = "2 public repositories left out: these can have no lifecycle policy"
     answer = json.loads(demurrage("what-if", "--policy", str(policy), "--format", "json").out)
     assert said in answer["warnings"]
-    regions = {one["region"] for one in answer["candidates"][0]["repositories"]}
+    regions = {one["region"] for one in answer["repositories"]}
     assert regions == {REGION}
     outcome = demurrage("lint", "--format", "json")
     assert said in outcome.err
@@ -172,7 +172,7 @@ def test_where_all_is_public_there_is_nothing_to_judge_and_the_report_says_what_
     for repository in report["repositories"]:
         settings = repository["settings"]
         assert settings["scanning"]["frequency"] == "NOT_SCANNED"
-        assert settings["exposure"]["openness"] == "public"
+        assert settings["exposure"]["open_to"] == "public"
         assert settings["replicated_to"] == []
 
 
