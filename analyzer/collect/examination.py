@@ -153,7 +153,9 @@ def _probe_all(
     sources = options.workloads.sources
     pool = ThreadPoolExecutor(max(1, min(options.workers, total)), thread_name_prefix="doctor")
     try:
-        of_account = {place.key.account: place for place in reversed(places.places)}
+        # Of each account the first by region; the public one only where there is no other.
+        in_order = sorted(places.places, key=lambda place: (place.key.is_public, place.key.region))
+        of_account = {place.key.account: place for place in reversed(in_order)}
         accounts = [
             pool.submit(_probe_account, place, settings, options.regions) for place in of_account.values()
         ]
@@ -190,7 +192,6 @@ def _probe_account(place: Place, settings: CallSettings, regions: Sequence[str])
     """What finding the registries of an account takes, one of which is ``place``."""
     probed = []
     if ALL_REGIONS in regions:
-        # The first of an account's places by name; the public one is the last, or alone.
         client = AwsRegistryClient(place, settings)
         probed += probe_regions(client.service, permissions_of((REGIONS,)))
     if wants_public(regions) and place.key.partition == PUBLIC_PARTITION:
