@@ -126,7 +126,7 @@ class _Adviser:
         for registry, name in sorted(holdings.stocks):
             self._names[registry].append(name)
         #: By registry, puller's region and repository.
-        self._flows: dict[tuple[Registry, str], dict[str, _Flow]] = defaultdict(lambda: defaultdict(_Flow))
+        self._flows: dict[tuple[Registry, str], dict[str, _Flow]] = defaultdict(dict)
         self._read(history, sizes)
 
     def go(self) -> TransferAdvice:
@@ -152,23 +152,29 @@ class _Adviser:
         digests = sorted({pulls.digest for pulls in history.pulls if pulls.kind is PullKind.LAYER})
         ids = dict(zip(digests, self._holdings.digest_ids(digests).tolist(), strict=True)) if digests else {}
         held: dict[tuple[Registry, str], frozenset[int]] = {}
+        #: Bytes, those of them that a replica holds, and pulls of unknown size.
+        read: dict[tuple[Registry, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         for pulls in history.pulls:
-            weight = months.weight(pulls.account, pulls.region, pulls.day)
-            if pulls.kind is not PullKind.LAYER or not weight:
+            if pulls.kind is not PullKind.LAYER or not months.is_covered(
+                pulls.account, pulls.region, pulls.day
+            ):
                 continue
-            flow = self._flows[Registry(pulls.account, pulls.region), pulls.puller_region][pulls.repository]
+            counts = read[Registry(pulls.account, pulls.region), pulls.puller_region, pulls.repository]
             size = sizes.get(pulls.digest, -1)
             if size < 0:
-                flow.unsized += pulls.times
+                counts[2] += pulls.times
                 continue
-            moved = weight * size * pulls.times
-            flow.total += moved
+            moved = size * pulls.times
+            counts[0] += moved
             replica = Registry(pulls.account, pulls.puller_region), pulls.repository
             if pulls.puller_region != pulls.region and replica in self._holdings.stocks:
                 if replica not in held:
                     held[replica] = frozenset(self._holdings.stocks[replica].stored.tolist())
                 if ids[pulls.digest] in held[replica]:
-                    flow.at_replica += moved
+                    counts[1] += moved
+        for (registry, to_region, name), (total, at_replica, unsized) in read.items():
+            factor = months.factor(*registry) or _ZERO
+            self._flows[registry, to_region][name] = _Flow(factor * total, factor * at_replica, unsized)
 
     def _avoided(self, region: str, to_region: str) -> tuple[Fraction | None, str]:
         """USD per byte that is pulled at home instead of from ``region``, and what is left out of it."""

@@ -18,7 +18,7 @@ from analyzer.errors import InputError
 from analyzer.model.frames import Int64
 from analyzer.model.pull_costs import Network, PullCosts, TransferAdvice
 from analyzer.model.pull_report import PullReport
-from analyzer.model.pulls import PullHistory
+from analyzer.model.pulls import PullHistory, PullKind
 from analyzer.model.transfer import TransferFindings
 from analyzer.model.units import from_ms
 from analyzer.model.usage import Workloads
@@ -29,6 +29,7 @@ from analyzer.pull_stock import find_stock
 from analyzer.references import coverage_of
 from analyzer.store.engine import Database
 from analyzer.store.manifests import load_attestations
+from analyzer.store.pulls import load_layer_sizes, load_pulls
 from analyzer.store.pushes import load_pushes
 from analyzer.store.settings import load_all_settings
 from analyzer.transfer import find_transfers, read_cache_rules
@@ -100,6 +101,22 @@ def judge_pulls(
         price_pulls(history, sizes, prices, network),
         advise(history, sizes, prices, holdings, network),
     )
+
+
+def judge_stored_pulls(
+    database: Database,
+    world: World,
+    first_day: int,
+    last_day: int,
+    prices: PriceBook,
+    network: Network | None = None,
+) -> tuple[PullCosts, TransferAdvice]:
+    """The same of the pulls that ``database`` keeps of the days from ``first_day`` to ``last_day``."""
+    with database.read() as connection:
+        history = load_pulls(connection, first_day, last_day)
+        layers = {pulls.digest for pulls in history.pulls if pulls.kind is PullKind.LAYER}
+        sizes = load_layer_sizes(connection, layers)
+    return judge_pulls(database, world, history, sizes, prices, network)
 
 
 def _rules(text: str | None) -> Sequence[Mapping[str, Any]] | None:

@@ -9,13 +9,15 @@ it were in the registry's own region, and the dearest way out of that region.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from analyzer.model.pull_costs import CoverageBasis, Network, PullCost, PullCosts, RegistryCoverage
-from analyzer.model.pulls import INTERNET, UNKNOWN_REGION, PullHistory, PullKind, Pulls
+from analyzer.model.pulls import INTERNET, UNKNOWN_REGION, PullHistory, PullKind
 from analyzer.model.transfer import MoneyRange
 from analyzer.model.units import GB, Money, from_day
 from analyzer.pricing import PriceBook, exact_decimal
@@ -115,7 +117,9 @@ class Rates:
         return Fraction(usd_per_gb) * Fraction(self._prices.transfer_factor(region)) / GB
 
 
-class _Key(NamedTuple):
+class _Cell(NamedTuple):
+    """What pulls of one registry, puller and day have in common."""
+
     day: int
     account: str
     region: str
@@ -127,12 +131,37 @@ class _Key(NamedTuple):
     confidence: str
 
 
+class _Route(NamedTuple):
+    """What decides the price of a byte."""
+
+    account: str
+    region: str
+    puller_region: str
+    #: Calendar month of what leaves AWS, whose first GB are free; (0, 0) for all else.
+    month: tuple[int, int]
+
+
 @dataclass(slots=True)
 class _Counts:
     layer_pulls: int = 0
     checks: int = 0
     size_bytes: int = 0
     unsized_pulls: int = 0
+    #: The same on covered days.
+    covered_layer_pulls: int = 0
+    covered_bytes: int = 0
+    covered_unsized_pulls: int = 0
+
+    def add(self, other: _Counts, *, is_covered: bool) -> None:
+        """Add what another one counts for days that are covered, or not."""
+        self.layer_pulls += other.layer_pulls
+        self.checks += other.checks
+        self.size_bytes += other.size_bytes
+        self.unsized_pulls += other.unsized_pulls
+        if is_covered:
+            self.covered_layer_pulls += other.layer_pulls
+            self.covered_bytes += other.size_bytes
+            self.covered_unsized_pulls += other.unsized_pulls
 
 
 @dataclass(slots=True)
@@ -147,52 +176,37 @@ class _Money:
     low_missing: set[str] = field(default_factory=set)
     high_missing: set[str] = field(default_factory=set)
 
-    def add(self, rate: Rate, size_bytes: Fraction, unsized: int) -> None:
+    def add(self, rate: Rate, size_bytes: Fraction | int, unsized: int) -> None:
         """Add what ``size_bytes`` cost, and that so many pulls have no known size."""
+        self.has_low |= rate.low is not None
+        self.has_high |= rate.high is not None
+        if rate.is_free:
+            return
         if rate.low is None:
             self.low_missing.add(rate.reason)
         else:
-            self.low, self.has_low = self.low + rate.low * size_bytes, True
+            self.low += rate.low * size_bytes
         if rate.high is None:
             self.high_missing.add(rate.reason)
         else:
-            self.high, self.has_high = self.high + rate.high * size_bytes, True
-        if unsized and not rate.is_free:
+            self.high += rate.high * size_bytes
+        if unsized:
             reason = "layers of unknown size were pulled"
             self.low_missing.add(reason)
             self.high_missing.add(reason)
 
     def given(self, period: str, missing: Iterable[str] = (), notes: Iterable[str] = ()) -> MoneyRange:
         """The range; nothing at all costs nothing, unless something is ``missing`` besides."""
-        ends = (
-            (self.low, self.has_low, self.low_missing.union(missing)),
-            (self.high, self.has_high, self.high_missing.union(missing)),
-        )
-        low, high = (
-            Money(
-                exact_decimal(usd) if known or not unknown else None,
-                period=period,
-                leaves_out=tuple(sorted(unknown.union(notes))),
-            )
-            for usd, known, unknown in ends
-        )
-        return MoneyRange(low, high)
 
+        def end(usd: Fraction, unknown: set[str], *, has_part: bool) -> Money:
+            unknown = unknown.union(missing)
+            amount = (exact_decimal(usd) if usd else Decimal(0)) if has_part or not unknown else None
+            return Money(amount, period=period, leaves_out=tuple(sorted(unknown.union(notes))))
 
-@dataclass(slots=True)
-class _Sum:
-    """A row under way."""
-
-    counts: _Counts = field(default_factory=_Counts)
-    transfer: _Money = field(default_factory=_Money)
-    nat: _Money = field(default_factory=_Money)
-    monthly_bytes: Fraction = _NOTHING
-    monthly_transfer: _Money = field(default_factory=_Money)
-    monthly_nat: _Money = field(default_factory=_Money)
-    #: Why a month is not known, or not all of it.
-    missing: set[str] = field(default_factory=set)
-    #: Why a month may be more than that.
-    bounds: set[str] = field(default_factory=set)
+        low = end(self.low, self.low_missing, has_part=self.has_low)
+        if (self.low, self.has_low, self.low_missing) == (self.high, self.has_high, self.high_missing):
+            return MoneyRange(low, low)
+        return MoneyRange(low, end(self.high, self.high_missing, has_part=self.has_high))
 
 
 class Months:
@@ -237,12 +251,14 @@ class Months:
                 details=tuple(sorted(details[place])),
             )
 
-    def weight(self, account: str, region: str, day: int) -> Fraction | None:
-        """What to multiply pulls of that day by; 0 on a day that is not covered, None without any."""
-        covered = self._covered.get((account, region), frozenset())
-        if not covered:
-            return None
-        return DAYS_PER_MONTH / len(covered) if day in covered else _NOTHING
+    def is_covered(self, account: str, region: str, day: int) -> bool:
+        """Whether pulls of that day count in a month."""
+        return day in self._covered.get((account, region), ())
+
+    def factor(self, account: str, region: str) -> Fraction | None:
+        """How often what was pulled on covered days is pulled in a month; None where no day is."""
+        covered = self._covered.get((account, region))
+        return DAYS_PER_MONTH / len(covered) if covered else None
 
 
 def price_pulls(
@@ -256,30 +272,21 @@ def price_pulls(
     calendar month, as if nothing else of the payer's used them, and the high end the dearest tier for all.
     """
     network = network or Network()
-    rates, months = Rates(prices, network), Months(history)
-    cells: dict[_Key, _Counts] = defaultdict(_Counts)
-    for pulls in history.pulls:
-        counts = cells[_key(pulls)]
-        if pulls.kind is PullKind.IMAGE:
-            counts.checks += pulls.times
-            continue
-        counts.layer_pulls += pulls.times
-        size = sizes.get(pulls.digest, -1)
-        if size < 0:
-            counts.unsized_pulls += pulls.times
-        else:
-            counts.size_bytes += size * pulls.times
-    charged = _charged_parts(cells, prices)
-    tables: list[tuple[tuple[str, ...], dict[Hashable, _Sum]]] = [
-        (names, defaultdict(_Sum)) for names in _TABLES
-    ]
-    for key, counts in sorted(cells.items()):
-        for names, table in tables:
-            _add(table[tuple(getattr(key, name) for name in names)], key, counts, rates, months, charged)
-    _bound(tables[0][1][()], months)
+    months = Months(history)
+    cells = _cells(history, sizes)
+    pricing = _Pricing(Rates(prices, network), months, cells, prices, network)
+    tables: list[_Table] = [defaultdict(lambda: defaultdict(_Counts)) for _ in _TABLES]
+    # Also of nothing there is a sum.
+    tables[0][()] = defaultdict(_Counts)
+    pick = [_picker(names) for names in _TABLES]
+    for cell, counts in cells.items():
+        route = _route(cell)
+        is_covered = months.is_covered(cell.account, cell.region, cell.day)
+        for table, keys_of in zip(tables, pick, strict=True):
+            table[keys_of(cell)][route].add(counts, is_covered=is_covered)
     total, routes, repositories, pullers, days, rows = (
-        [_row(names, key, one, network) for key, one in sorted(table.items(), key=_by_key)]
-        for names, table in tables
+        [pricing.row(names, key, parts, is_all=not names) for key, parts in sorted(table.items())]
+        for names, table in zip(_TABLES, tables, strict=True)
     )
     return PullCosts(
         first_day=history.first_day,
@@ -296,14 +303,17 @@ def price_pulls(
     )
 
 
-#: Total, routes, repositories, pullers, days, and all keys.
+#: Counts of the rows of a table, by the keys of the row and what decides the price.
+_Table: TypeAlias = "defaultdict[tuple[Any, ...], defaultdict[_Route, _Counts]]"
+
+#: Keys of the total, of routes, repositories, pullers and days; and all keys but the day.
 _TABLES: Final[tuple[tuple[str, ...], ...]] = (
     (),
     ("account", "region", "puller_region"),
     ("account", "region", "repository"),
     ("principal_account", "principal"),
     ("day",),
-    _Key._fields,
+    _Cell._fields[1:],
 )
 
 _METHOD: Final = (
@@ -315,32 +325,48 @@ _METHOD: Final = (
 )
 
 
-def _key(pulls: Pulls) -> _Key:
-    return _Key(
-        pulls.day,
-        pulls.account,
-        pulls.region,
-        pulls.repository,
-        pulls.principal_account,
-        pulls.principal,
-        pulls.puller_region,
-        str(pulls.method),
-        str(pulls.confidence),
-    )
+def _picker(names: tuple[str, ...]) -> Callable[[_Cell], tuple[Any, ...]]:
+    """What takes the values of ``names`` out of a cell."""
+    at = [_Cell._fields.index(name) for name in names]
+    if not at:
+        return lambda _: ()
+    if len(at) == 1:
+        return lambda cell: (cell[at[0]],)
+    return itemgetter(*at)
 
 
-def _charged_parts(cells: Mapping[_Key, _Counts], prices: PriceBook) -> Callable[[_Key], Fraction]:
-    """Of what leaves AWS, which part is not free at least, by the month and region of a cell."""
-    left: dict[tuple[int, int], int] = defaultdict(int)
-    for key, counts in cells.items():
-        if key.puller_region == INTERNET and prices.transfer.free_gb(key.region):
-            left[_month(key.day)] += counts.size_bytes
+def _cells(history: PullHistory, sizes: Mapping[str, int]) -> dict[_Cell, _Counts]:
+    """The pulls of all layers and images together."""
+    cells: dict[_Cell, _Counts] = defaultdict(_Counts)
+    for pulls in history.pulls:
+        counts = cells[
+            _Cell(
+                pulls.day,
+                pulls.account,
+                pulls.region,
+                pulls.repository,
+                pulls.principal_account,
+                pulls.principal,
+                pulls.puller_region,
+                str(pulls.method),
+                str(pulls.confidence),
+            )
+        ]
+        if pulls.kind is PullKind.IMAGE:
+            counts.checks += pulls.times
+            continue
+        counts.layer_pulls += pulls.times
+        size = sizes.get(pulls.digest, -1)
+        if size < 0:
+            counts.unsized_pulls += pulls.times
+        else:
+            counts.size_bytes += size * pulls.times
+    return cells
 
-    def charged(key: _Key) -> Fraction:
-        free, total = prices.transfer.free_gb(key.region) * GB, left.get(_month(key.day), 0)
-        return max(_NOTHING, 1 - Fraction(free, total)) if free and total else Fraction(1)
 
-    return charged
+def _route(cell: _Cell) -> _Route:
+    month = _month(cell.day) if cell.puller_region == INTERNET else (0, 0)
+    return _Route(cell.account, cell.region, cell.puller_region, month)
 
 
 def _month(day: int) -> tuple[int, int]:
@@ -348,75 +374,94 @@ def _month(day: int) -> tuple[int, int]:
     return date.year, date.month
 
 
-def _add(
-    row: _Sum,
-    key: _Key,
-    counts: _Counts,
-    rates: Rates,
-    months: Months,
-    charged: Callable[[_Key], Fraction],
-) -> None:
-    row.counts.layer_pulls += counts.layer_pulls
-    row.counts.checks += counts.checks
-    row.counts.size_bytes += counts.size_bytes
-    row.counts.unsized_pulls += counts.unsized_pulls
-    if not counts.layer_pulls:
-        return
-    transfer = rates.transfer(key.region, key.puller_region)
-    if key.puller_region == INTERNET and transfer.low is not None:
-        transfer = transfer._replace(low=transfer.low * charged(key))
-    nat = rates.nat(key.region, key.puller_region)
-    size = Fraction(counts.size_bytes)
-    row.transfer.add(transfer, size, counts.unsized_pulls)
-    if nat is not None:
-        row.nat.add(nat, size, counts.unsized_pulls)
-    weight = months.weight(key.account, key.region, key.day)
-    place = f"{key.account} in {key.region}"
-    if weight is None:
-        row.missing.add(f"no day is covered of the registry of {place}")
-        return
-    if months.coverage[key.account, key.region].basis is CoverageBasis.PARTIAL:
-        row.bounds.add(_in_part(place))
-    if weight:
-        row.monthly_bytes += weight * size
-        row.monthly_transfer.add(transfer, weight * size, counts.unsized_pulls)
-        if nat is not None:
-            row.monthly_nat.add(nat, weight * size, counts.unsized_pulls)
+class _Pricing:
+    """Prices counts."""
 
+    def __init__(
+        self,
+        rates: Rates,
+        months: Months,
+        cells: Mapping[_Cell, _Counts],
+        prices: PriceBook,
+        network: Network,
+    ) -> None:
+        self._rates = rates
+        self._months = months
+        self._free_gb = prices.transfer.free_gb
+        self._is_nat_told = network.nat_regions is not None
+        #: What left AWS for the internet in each month, of regions with free GB.
+        self._left: dict[tuple[int, int], int] = defaultdict(int)
+        for cell, counts in cells.items():
+            if cell.puller_region == INTERNET and self._free_gb(cell.region):
+                self._left[_month(cell.day)] += counts.size_bytes
+        self._known: dict[_Route, Rate] = {}
 
-def _bound(total: _Sum, months: Months) -> None:
-    """Say of the sum of everything what it is not known to contain: no pulls are no zero."""
-    if not months.coverage:
-        total.missing.add("no registry's pulls were read")
-    for (account, region), coverage in months.coverage.items():
-        if coverage.basis is CoverageBasis.NONE:
-            total.missing.add(f"no day is covered of the registry of {account} in {region}")
-        elif coverage.basis is CoverageBasis.PARTIAL:
-            total.bounds.add(_in_part(f"{account} in {region}"))
+    def row(
+        self,
+        names: tuple[str, ...],
+        key: tuple[Any, ...],
+        parts: Mapping[_Route, _Counts],
+        *,
+        is_all: bool,
+    ) -> PullCost:
+        """The row with those keys, of what it is made of."""
+        transfer, nat, monthly_transfer, monthly_nat = _Money(), _Money(), _Money(), _Money()
+        monthly_bytes = _NOTHING
+        missing, notes = self._bounds(self._months.coverage) if is_all else (set(), set())
+        if is_all and not self._months.coverage:
+            missing.add("no registry's pulls were read")
+        for route, counts in sorted(parts.items()):
+            if not counts.layer_pulls:
+                continue
+            rate = self._transfer(route)
+            through = self._rates.nat(route.region, route.puller_region)
+            transfer.add(rate, counts.size_bytes, counts.unsized_pulls)
+            if through is not None:
+                nat.add(through, counts.size_bytes, counts.unsized_pulls)
+            of_place = self._bounds([(route.account, route.region)])
+            missing, notes = missing | of_place[0], notes | of_place[1]
+            factor = self._months.factor(route.account, route.region)
+            if factor is None or not counts.covered_layer_pulls:
+                continue
+            size = factor * counts.covered_bytes
+            monthly_bytes += size
+            monthly_transfer.add(rate, size, counts.covered_unsized_pulls)
+            if through is not None:
+                monthly_nat.add(through, size, counts.covered_unsized_pulls)
+        return PullCost(
+            **dict(zip(names, key, strict=True)),
+            layer_pulls=sum(counts.layer_pulls for counts in parts.values()),
+            checks=sum(counts.checks for counts in parts.values()),
+            size_bytes=sum(counts.size_bytes for counts in parts.values()),
+            unsized_pulls=sum(counts.unsized_pulls for counts in parts.values()),
+            transfer=transfer.given("window"),
+            nat=nat.given("window") if self._is_nat_told else None,
+            monthly_bytes=None if missing else round(monthly_bytes),
+            monthly_transfer=monthly_transfer.given("month", missing, notes),
+            monthly_nat=monthly_nat.given("month", missing, notes) if self._is_nat_told else None,
+        )
 
+    def _transfer(self, route: _Route) -> Rate:
+        if route not in self._known:
+            rate = self._rates.transfer(route.region, route.puller_region)
+            if route.puller_region == INTERNET and rate.low is not None:
+                free, left = self._free_gb(route.region) * GB, self._left.get(route.month, 0)
+                charged = max(_NOTHING, 1 - Fraction(free, left)) if free and left else Fraction(1)
+                rate = rate._replace(low=rate.low * charged)
+            self._known[route] = rate
+        return self._known[route]
 
-def _in_part(place: str) -> str:
-    return f"days are covered in part only of the registry of {place}: at least this much"
-
-
-def _row(names: tuple[str, ...], key: Any, one: _Sum, network: Network) -> PullCost:
-    told = network.nat_regions is not None
-    return PullCost(
-        **dict(zip(names, key, strict=True)),
-        layer_pulls=one.counts.layer_pulls,
-        checks=one.counts.checks,
-        size_bytes=one.counts.size_bytes,
-        unsized_pulls=one.counts.unsized_pulls,
-        transfer=one.transfer.given("window"),
-        nat=one.nat.given("window") if told else None,
-        monthly_bytes=None if one.missing else round(one.monthly_bytes),
-        monthly_transfer=one.monthly_transfer.given("month", one.missing, one.bounds),
-        monthly_nat=one.monthly_nat.given("month", one.missing, one.bounds) if told else None,
-    )
-
-
-def _by_key(entry: tuple[Any, _Sum]) -> Any:
-    return entry[0]
+    def _bounds(self, places: Iterable[tuple[str, str]]) -> tuple[set[str], set[str]]:
+        """Why a month of these registries is not known, and why it may be more than what is."""
+        missing, notes = set(), set()
+        for account, region in places:
+            basis = self._months.coverage[account, region].basis
+            place = f"the registry of {account} in {region}"
+            if basis is CoverageBasis.NONE:
+                missing.add(f"no day is covered of {place}")
+            elif basis is CoverageBasis.PARTIAL:
+                notes.add(f"days are covered in part only of {place}: at least this much")
+        return missing, notes
 
 
 def _dearest(row: PullCost) -> tuple[Any, ...]:

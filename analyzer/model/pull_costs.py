@@ -102,7 +102,7 @@ class PullCosts:
     pullers: tuple[PullCost, ...]
     #: In the order of days.
     days: tuple[PullCost, ...]
-    #: Every distinct combination of keys, sorted by them.
+    #: Every distinct combination of keys but the day, sorted by them.
     rows: tuple[PullCost, ...]
     #: Of every registry that has coverage or pulls, sorted.
     coverage: tuple[RegistryCoverage, ...]

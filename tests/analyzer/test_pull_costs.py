@@ -30,7 +30,7 @@ from analyzer.model.records import (
 from analyzer.model.transfer import EXPLANATIONS, ColdPull, TransferCode, TransferFinding, TransferFindings
 from analyzer.model.units import GB
 from analyzer.pricing import bundled_prices
-from analyzer.pull_costs import judge_pulls, judge_references
+from analyzer.pull_costs import judge_pulls, judge_references, judge_stored_pulls
 from analyzer.store.engine import Database
 from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
@@ -457,3 +457,18 @@ def test_recorded_pulls_are_priced_and_advised_by_what_the_store_holds(database:
     assert json.loads(replicate.replication_json)["rules"][0]["destinations"] == [
         {"region": US.region, "registryId": OTHER}
     ]
+
+
+def test_without_recorded_pulls_nothing_is_said_of_a_month(database: Database) -> None:
+    store = Store(database, lambda: 1)
+    run = store.begin_run(1, "host", "1")
+    with store.lease(EU, "test", "host") as lease:
+        store.commit_snapshot(lease, run, read_of(EU, repository("app")))
+    store.finish_run(run, 1, "complete")
+    costs, advice = judge_stored_pulls(database, load_world(database), DAY, DAY + 9, PRICES)
+    assert costs.total.layer_pulls == 0
+    assert costs.total.monthly_transfer.high.amount is None
+    assert [(one.account, one.region, one.uncovered_days) for one in costs.coverage] == [
+        (OWN, "eu-west-1", 10)
+    ]
+    assert (advice.advice, advice.options) == ((), ())
