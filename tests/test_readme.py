@@ -29,6 +29,7 @@ UNSAID = {
     "--output": "- (stdout)",
     "--region": "the region AWS is configured for",
     "--account": "whichever the credentials belong to",
+    "--ip-ranges": "what AWS publishes",
     "--prices": "the bundled price book",
 }
 

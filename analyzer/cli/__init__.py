@@ -30,6 +30,7 @@ from analyzer.cli.pulls import pulls_command
 from analyzer.cli.report import report_command
 from analyzer.cli.role import role_command
 from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
+from analyzer.cli.update import update_command
 from analyzer.cli.verify import verify_command
 from analyzer.cli.what_if import what_if_command
 from analyzer.errors import DemurrageError
@@ -65,6 +66,7 @@ for _command in (
     doctor_command,
     role_command,
     demo_command,
+    update_command,
     db_group,
 ):
     cli.add_command(_command)

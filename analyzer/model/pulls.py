@@ -101,6 +101,17 @@ class Told(NamedTuple):
 NOT_TOLD: Final = Told(UNKNOWN_REGION, RegionMethod.UNKNOWN, Confidence.NONE)
 
 
+class Machine(NamedTuple):
+    """An EC2 instance or VPC endpoint, and where it was seen; its name is in no other place at any time."""
+
+    #: ``i-…`` or ``vpce-…``.
+    name: str
+    account: str
+    region: str
+    #: The last day it was seen.
+    seen_day: int
+
+
 class Origin(Protocol):
     """Whoever can tell where pullers are."""
 

@@ -475,3 +475,32 @@ pull_coverage = Table(
     Column("problem", Text, nullable=False),
     sqlite_with_rowid=False,
 )
+
+#: AWS's ip-ranges.json as of one moment: the newest that is known, and no other.
+ip_ranges = Table(
+    "ip_ranges",
+    metadata,
+    #: When AWS made it.
+    Column("created_at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("stored_at_ms", BigInteger, nullable=False),
+    #: Address or name of the file that it came from.
+    Column("source", Text, nullable=False),
+    #: What its server calls this version of it; "" where it came from a file.
+    Column("etag", Text, nullable=False),
+    #: The file as it came, packed by zlib.
+    Column("document", LargeBinary, nullable=False),
+)
+
+#: Where EC2 instances and VPC endpoints are, or were: `model.pulls.Machine`. AWS forgets an instance
+#: about an hour after its end, and pulls are told of later.
+machine = Table(
+    "machine",
+    metadata,
+    #: ``i-…`` or ``vpce-…``, which no two have.
+    Column("name", String(64), primary_key=True),
+    Column("account", String(32), nullable=False),
+    Column("region", String(32), nullable=False),
+    #: The last day it was seen.
+    Column("seen_day", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
