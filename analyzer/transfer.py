@@ -133,7 +133,8 @@ class _Search:
             zip(registries["account"], registries["region"], strict=True)
         )
         self._is_whole = [status == ReadStatus.COMPLETE for status in registries["status"]]
-        rows = zip(frames.repositories["registry"].tolist(), frames.repositories["repository"], strict=True)
+        self._registry: list[int] = frames.repositories["registry"].tolist()
+        rows = zip(self._registry, frames.repositories["repository"], strict=True)
         # Of a repository that was made again the later row is the one that is there.
         self._row = {(self._places[registry], name): row for row, (registry, name) in enumerate(rows)}
         self._of_place = {place: position for position, place in enumerate(self._places)}
@@ -185,10 +186,7 @@ class _Search:
     ) -> Iterator[TransferFinding]:
         texts = [self._workloads.references[group.reference] for group, _ in groups]
         found = self._artifacts(texts)
-        wanted = [
-            self._digest_id(named.digest[group.reference], artifact)
-            for (group, _), artifact in zip(groups, found, strict=True)
-        ]
+        wanted = self._digest_numbers([named.digest[group.reference] for group, _ in groups], found)
         there = [
             self._replica(group.place, meant, digest)
             for (group, meant), digest in zip(groups, wanted, strict=True)
@@ -217,11 +215,16 @@ class _Search:
         found[resolved.fate != Fate.FOUND] = -1
         return [int(position) for position in found]
 
-    def _digest_id(self, digest: str | None, artifact: int) -> int:
-        """The number of the digest that a reference is about, -1 where nobody knows which."""
-        if artifact >= 0:
-            return int(self._frames.artifacts.digest_id[artifact])
-        return -1 if digest is None else int(self._digest_ids([digest])[0])
+    def _digest_numbers(self, digests: Sequence[str | None], artifacts: Sequence[int]) -> list[int]:
+        """The number of the digest that each reference is about, -1 where nobody knows which."""
+        pairs = list(zip(digests, artifacts, strict=True))
+        asked = sorted({digest for digest, artifact in pairs if digest is not None and artifact < 0})
+        numbers = dict(zip(asked, self._digest_ids(asked).tolist(), strict=True)) if asked else {}
+        ids = self._frames.artifacts.digest_id
+        return [
+            int(ids[artifact]) if artifact >= 0 else -1 if digest is None else numbers[digest]
+            for digest, artifact in pairs
+        ]
 
     def _replica(self, place: int, meant: ImageReference, digest: int) -> int:
         """The artifact in the workload's region with the name and digest that it wants, or -1."""
@@ -248,10 +251,8 @@ class _Search:
         without_tag: list[str] = []
         for number in at:
             text, replica = wanted[number]
-            registry = self._frames.repositories["registry"].iloc[
-                int(self._frames.artifacts.repository[replica])
-            ]
-            place = self._places[int(registry)]
+            registry = self._registry[int(self._frames.artifacts.repository[replica])]
+            place = self._places[registry]
             moved = _moved(parse_reference(text), *place)
             texts.append(moved)
             without_tag.append(moved.removesuffix(_behind(parse_reference(text))))
