@@ -25,6 +25,7 @@ from analyzer.cli.doctor import doctor_command
 from analyzer.cli.explain import explain_command
 from analyzer.cli.frontier import frontier_command
 from analyzer.cli.importing import import_command
+from analyzer.cli.ingest import ingest_command
 from analyzer.cli.lint import lint_command
 from analyzer.cli.pulls import pulls_command
 from analyzer.cli.report import report_command
@@ -56,6 +57,7 @@ for _command in (
     collect_command,
     run_command,
     import_command,
+    ingest_command,
     report_command,
     what_if_command,
     explain_command,

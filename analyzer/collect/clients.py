@@ -89,9 +89,9 @@ class Identity(NamedTuple):
     region: str = ""
 
 
-#: Calls that AWS charges for, each at its own price (AWS Cost Explorer pricing page; CloudTrail's
+#: Calls that AWS charges for, each at its own price (AWS Cost Explorer and S3 pricing pages; CloudTrail's
 #: LookupEvents and all read calls of ECR, ECS, EKS, Lambda and the like are free).
-_BILLED_SERVICES = frozenset({"ce"})
+_BILLED_SERVICES = frozenset({"ce", "s3"})
 
 
 @dataclass(slots=True)
@@ -118,6 +118,11 @@ class CallCounts:
         with self._lock:
             self.calls[name] += 1
             self.received_bytes += received_bytes
+
+    def receive(self, size: int) -> None:
+        """Count bytes of an answer that was read as it came."""
+        with self._lock:
+            self.received_bytes += size
 
     @property
     def billed(self) -> int:

@@ -24,6 +24,10 @@ ORGANIZATION: Final = "organization"
 #: The same where organizational units are named.
 UNITS: Final = "units"
 ENTER: Final = "enter"
+#: Where pulls are wanted: from a trail's bucket, with the credentials that a run begins with…
+TRAIL: Final = "trail"
+#: …or from the event history of each registry's account.
+LOOKUP: Final = "lookup"
 
 #: By source of workloads, what it is for and what reading it takes. All of it lists what there is in
 #: the account, so a narrower resource would let in no less; and what is about single functions, models
@@ -97,6 +101,10 @@ ROLE_NAME: Final = "demurrage-reader"
 EVERYTHING: Final = "*"
 
 
+#: What the API calls otherwise than IAM does.
+_OPERATIONS: Final = {"s3:ListBucket": "ListObjectsV2"}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Permission:
     """One operation and the permission that it needs."""
@@ -117,8 +125,8 @@ class Permission:
 
     @property
     def operation(self) -> str:
-        """The API's name of the operation, which of all that is asked here is IAM's too."""
-        return self.action.partition(":")[2]
+        """The API's name of the operation, which of nearly all that is asked here is IAM's too."""
+        return _OPERATIONS.get(self.action, self.action.partition(":")[2])
 
 
 def _rows(part: str, resource: str, purposes: Mapping[str, str]) -> tuple[Permission, ...]:
@@ -201,6 +209,18 @@ PERMISSIONS: Final = (
         for source, (purpose, actions) in _WORKLOADS.items()
         for row in _rows(workload_part(source), EVERYTHING, dict.fromkeys(actions, purpose))
     ),
+    *_rows(
+        TRAIL,
+        EVERYTHING,
+        {
+            "cloudtrail:DescribeTrails": "which trail writes to the bucket",
+            "cloudtrail:GetEventSelectors": "whether the trail keeps reads, as pulls are",
+            "cloudtrail:GetTrailStatus": "whether hours without a file were quiet",
+            "s3:GetObject": "the trail's files",
+            "s3:ListBucket": "which files the trail has written",
+        },
+    ),
+    *_rows(LOOKUP, EVERYTHING, {"cloudtrail:LookupEvents": "pulls of the last 90 days, without a trail"}),
     *_rows(ENTER, ROLES, {"sts:AssumeRole": "entering other accounts"}),
 )
 

@@ -113,6 +113,18 @@ UNTRIED: Mapping[str, str] = {
     "ecr:StartLifecyclePolicyPreview": "not tried: to ask is to start a preview",
     # Entering each account is the first thing that `find_places` does; whom it lets in is told there.
     "sts:AssumeRole": "not tried by itself: see which accounts are entered",
+    # Of ingest, which says of each what it was refused.
+    **dict.fromkeys(
+        (
+            "cloudtrail:DescribeTrails",
+            "cloudtrail:GetEventSelectors",
+            "cloudtrail:GetTrailStatus",
+            "cloudtrail:LookupEvents",
+            "s3:GetObject",
+            "s3:ListBucket",
+        ),
+        "not tried: it is for pulls, see what ingest says",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -33,17 +33,35 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _DAYS = range(15_706, 47_482)
 _HOURS = frozenset(f"{hour:02}" for hour in range(24))
 
-_ACCOUNT = re.compile("[0-9]{12}")
-_REGION = re.compile("[a-z]{2,8}(?:-[a-z0-9]{1,16}){1,4}")
-_REPOSITORY = re.compile("[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
-_DIGEST = re.compile("sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+#: The same few values come in thousands of records.
+_REMEMBERED = 20_000
+
+
+def _form(pattern: str) -> Callable[[object], str]:
+    """What gives a value where it is a text of that form, else ""."""
+    whole = re.compile(pattern)
+
+    @lru_cache(maxsize=_REMEMBERED)
+    def checked(value: str) -> str:
+        return value if whole.fullmatch(value) else ""
+
+    def matching(value: object) -> str:
+        return checked(value) if isinstance(value, str) else ""
+
+    return matching
+
+
+_account = _form("[0-9]{12}")
+_region = _form("[a-z]{2,8}(?:-[a-z0-9]{1,16}){1,4}")
+_repository = _form("(?=.{1,256}$)[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
+_digest = _form("sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 #: OCI distribution specification, "Pulling manifests".
-_TAG = re.compile("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_tag = _form("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+#: An ARN of IAM or STS, or the name of a service, of a length that an index takes.
+_principal = _form("[!-~]{1,1024}")
+_address = _form("[0-9]{1,3}(?:[.][0-9]{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*")
 #: arn:PARTITION:ecr:REGION:ACCOUNT:repository/NAME
 _RESOURCE = re.compile("arn:[a-z-]+:ecr:([a-z0-9-]+):([0-9]{12}):repository/(.+)")
-#: An ARN of IAM or STS, or the name of a service, of a length that an index takes.
-_PRINCIPAL = re.compile("[!-~]{1,1024}")
-_ADDRESS = re.compile("[0-9]{1,3}(?:[.][0-9]{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*")
 _SERVICE_ROLE = re.compile(":role/aws-service-role/([^/]+)/")
 #: BatchGetImage takes no more imageIds.
 _IMAGES_AT_MOST = 100
@@ -85,8 +103,6 @@ class PullFacts(NamedTuple):
 class Rules:
     """Whose reads are no pulls to be counted."""
 
-    #: Account and name of the roles and users that this program collected with.
-    collectors: frozenset[tuple[str, str]] = frozenset()
     #: Globs over the ARNs of principals that scan images.
     scanners: tuple[str, ...] = ()
 
@@ -103,7 +119,7 @@ def read_record(record: Mapping[str, Any], rules: Rules) -> PullFacts | None:
     ):
         return None
     asked = _object(record, "requestParameters")
-    recipient = _matching(_ACCOUNT, record.get("recipientAccountId"))
+    recipient = _account(record.get("recipientAccountId"))
     account, region, repository = _place(record, asked, recipient)
     identity = _object(record, "userIdentity")
     principal_account, principal, session = _who(identity)
@@ -115,11 +131,11 @@ def read_record(record: Mapping[str, Any], rules: Rules) -> PullFacts | None:
         principal_account,
         principal,
         session,
-        _matching(_ADDRESS, address),
+        _address(address),
         _endpoint(record.get("vpcEndpointId")),
     )
     day = _day(record.get("eventTime"))
-    reason = _left_out(record, rules, hints, (address, identity.get("invokedBy")))
+    reason = _left_out(record, rules, hints.principal, (address, identity.get("invokedBy")))
     targets: tuple[Target, ...] = ()
     if reason is None and account and region and repository and day:
         targets = _targets(name, asked, (account, region, repository))
@@ -153,8 +169,8 @@ def is_management_read(record: Mapping[str, Any]) -> bool:
 
 def span_of(record: Mapping[str, Any]) -> tuple[tuple[str, str, int], int] | None:
     """Account, region and day of the trail that ``record`` is of, and the hour; None where it is silent."""
-    account = _matching(_ACCOUNT, record.get("recipientAccountId"))
-    region = _matching(_REGION, record.get("awsRegion"))
+    account = _account(record.get("recipientAccountId"))
+    region = _region(record.get("awsRegion"))
     time = record.get("eventTime")
     day = _day(time)
     hour = time[11:13] if isinstance(time, str) else ""
@@ -168,15 +184,10 @@ def _object(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _matching(pattern: re.Pattern[str], value: object) -> str:
-    """``value`` where it is a text of that form, else ""."""
-    return value if isinstance(value, str) and pattern.fullmatch(value) else ""
-
-
 def _place(record: Mapping[str, Any], asked: Mapping[str, Any], recipient: str) -> tuple[str, str, str]:
     """Account, region and repository; "" for what is not said."""
-    account = _matching(_ACCOUNT, asked.get("registryId"))
-    region = _matching(_REGION, record.get("awsRegion"))
+    account = _account(asked.get("registryId"))
+    region = _region(record.get("awsRegion"))
     repository = _repository(asked.get("repositoryName"))
     if not (account and region and repository):
         resources = record.get("resources")
@@ -184,7 +195,7 @@ def _place(record: Mapping[str, Any], asked: Mapping[str, Any], recipient: str) 
             arn = resource.get("ARN") if isinstance(resource, dict) else None
             found = _RESOURCE.fullmatch(arn) if isinstance(arn, str) else None
             if found is not None:
-                region = region or _matching(_REGION, found[1])
+                region = region or _region(found[1])
                 account = account or found[2]
                 repository = repository or _repository(found[3])
                 break
@@ -192,21 +203,17 @@ def _place(record: Mapping[str, Any], asked: Mapping[str, Any], recipient: str) 
     return account or recipient, region, repository
 
 
-def _repository(value: object) -> str:
-    return _matching(_REPOSITORY, value) if isinstance(value, str) and len(value) <= 256 else ""
-
-
 def _targets(event_name: str, asked: Mapping[str, Any], place: tuple[str, str, str]) -> tuple[Target, ...]:
     """What is asked for; nothing where one of it cannot be read."""
     if event_name == "GetDownloadUrlForLayer":
-        digest = _matching(_DIGEST, asked.get("layerDigest"))
+        digest = _digest(asked.get("layerDigest"))
         return (Target(*place, PullKind.LAYER, digest),) if digest else ()
     images = asked.get("imageIds")
     found = []
     for image in images if isinstance(images, list) else ():
         named: Mapping[str, Any] = image if isinstance(image, dict) else {}
-        digest = _matching(_DIGEST, named.get("imageDigest"))
-        tag = "" if digest else _matching(_TAG, named.get("imageTag"))
+        digest = _digest(named.get("imageDigest"))
+        tag = "" if digest else _tag(named.get("imageTag"))
         if not digest and not tag:
             return ()
         found.append(Target(*place, PullKind.IMAGE, digest, tag))
@@ -221,22 +228,24 @@ def _asked_for(asked: Mapping[str, Any]) -> int:
 def _who(identity: Mapping[str, Any]) -> tuple[str, str, str]:
     """Account, principal and session of an identity; "" for what it does not say."""
     kind, arn = identity.get("type"), identity.get("arn")
-    account = _matching(_ACCOUNT, identity.get("accountId"))
+    account = _account(identity.get("accountId"))
     if kind == "AWSService":
-        return account, _matching(_PRINCIPAL, identity.get("invokedBy")), ""
-    arn = _matching(_PRINCIPAL, arn)
+        return account, _principal(identity.get("invokedBy")), ""
+    arn = arn if isinstance(arn, str) and len(arn) <= 2048 else ""
     issuer = _object(_object(identity, "sessionContext"), "sessionIssuer")
-    principal = _matching(_PRINCIPAL, issuer.get("arn"))
+    principal = _principal(issuer.get("arn"))
     # arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION
     parts = arn.split(":", 5)
     resource = parts[5].split("/") if len(parts) == 6 else []
     session = resource[-1] if len(resource) >= 3 and resource[0] == "assumed-role" else ""
     if not account:
         owner = parts[4] if len(parts) == 6 else ""
-        account = _matching(_ACCOUNT, owner) or _matching(_ACCOUNT, issuer.get("accountId"))
+        account = _account(owner) or _account(issuer.get("accountId"))
     if not principal:
         # The path of the role is not in its session's ARN.
-        principal = f"{parts[0]}:{parts[1]}:iam::{parts[4]}:role/{resource[1]}" if session else arn
+        principal = _principal(
+            f"{parts[0]}:{parts[1]}:iam::{parts[4]}:role/{resource[1]}" if session else arn
+        )
     if not session:
         # Of another account's principal this is all that the owner's copy says.
         session = str(identity.get("principalId") or "").partition(":")[2]
@@ -244,34 +253,30 @@ def _who(identity: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _left_out(
-    record: Mapping[str, Any], rules: Rules, hints: Hints, callers: Sequence[object]
+    record: Mapping[str, Any], rules: Rules, principal: str, callers: Sequence[object]
 ) -> LeftOut | None:
     if record.get("errorCode") or record.get("errorMessage"):
         return LeftOut.ERROR
     agent = record.get("userAgent")
     if isinstance(agent, str) and agent.startswith(_OUR_AGENT):
         return LeftOut.COLLECTOR
-    reason = _reason_of_principal(hints.principal_account, hints.principal, rules)
-    if reason is not None:
-        return reason
+    reason = _reason_of_principal(principal, rules) if principal else None
     for caller in callers:
-        if isinstance(caller, str) and caller.endswith(".amazonaws.com"):
-            if _SCANNERS.fullmatch(caller):
-                return LeftOut.SCANNER
-            if _COPIERS.fullmatch(caller):
-                return LeftOut.SERVICE
-    return None
+        if reason is None and isinstance(caller, str) and caller.endswith(".amazonaws.com"):
+            reason = _reason_of_service(caller)
+    return reason
 
 
-@lru_cache(maxsize=10_000)
-def _reason_of_principal(account: str, principal: str, rules: Rules) -> LeftOut | None:
-    if not principal:
-        return None
-    if (account, principal.rpartition("/")[2]) in rules.collectors:
-        return LeftOut.COLLECTOR
+@lru_cache(maxsize=_REMEMBERED)
+def _reason_of_principal(principal: str, rules: Rules) -> LeftOut | None:
+    if any(fnmatchcase(principal, glob) for glob in rules.scanners):
+        return LeftOut.SCANNER
     found = _SERVICE_ROLE.search(principal)
-    service = found[1] if found else principal
-    if _SCANNERS.fullmatch(service) or any(fnmatchcase(principal, glob) for glob in rules.scanners):
+    return _reason_of_service(found[1] if found else principal)
+
+
+def _reason_of_service(service: str) -> LeftOut | None:
+    if _SCANNERS.fullmatch(service):
         return LeftOut.SCANNER
     return LeftOut.SERVICE if _COPIERS.fullmatch(service) else None
 

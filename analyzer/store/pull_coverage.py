@@ -17,9 +17,6 @@ _HASH = np.dtype("<u8")
 #: Stored pieces of a day's files from which on they are put together.
 _MANY = 24
 
-#: A source that nobody named.
-NO_SOURCE = ""
-
 
 def known_files(connection: Connection, source: str, day: int) -> UInt64:
     """The hashes of the files of ``source`` and ``day`` that are in the store, sorted."""
@@ -29,11 +26,16 @@ def known_files(connection: Connection, source: str, day: int) -> UInt64:
     return np.unique(np.concatenate([np.zeros(0, _HASH), *pieces]))
 
 
-def days_of_source(connection: Connection, source: str) -> list[int]:
-    """The days of which files of ``source`` are in the store, sorted."""
-    table = tables.pull_files
-    query = select(table.c.day).where(table.c.source == source).distinct().order_by(table.c.day)
-    return list(connection.execute(query).scalars())
+def settled_days(connection: Connection, source: str, account: str, region: str) -> set[int]:
+    """The days of which ``source`` was read to the end, without a problem."""
+    table = tables.pull_coverage
+    query = select(table.c.day).where(
+        table.c.source == source,
+        table.c.account == account,
+        table.c.region == region,
+        table.c.problem == "",
+    )
+    return set(connection.execute(query).scalars())
 
 
 def mark_files(connection: Connection, marks: Iterable[FileMark]) -> None:

@@ -134,12 +134,6 @@ def load_layer_sizes(connection: Connection, digests: Collection[str]) -> dict[s
     return {digest: sizes[key] for digest, key in ids.items() if key in sizes}
 
 
-def pull_days(connection: Connection) -> tuple[int, int] | None:
-    """The first and the last day of which pulls are stored; None where there are none."""
-    days = connection.execute(select(tables.pull_coverage.c.day).distinct()).scalars().all()
-    return (min(days), max(days)) if days else None
-
-
 def _take_turn(connection: Connection) -> None:
     # SQLite has one writer as it is. Two that read what is counted, and then both count, count twice.
     if connection.dialect.name == "postgresql":

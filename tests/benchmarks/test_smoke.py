@@ -18,6 +18,7 @@ from tests.benchmarks import (
     fleet,
     generate_database,
     history,
+    ingestion,
     postgresql,
     storage_analysis,
     what_if,
@@ -169,3 +170,10 @@ def test_postgresql_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     for baseline in ("bare COPY", "INSERT of each", "UPDATE of each", "psycopg's cursor"):
         assert re.search(rf"^ratio: {_NUMBER} times {baseline} \(limit \d\)$", out, re.MULTILINE)
+
+
+def test_ingestion_prints_ratios_and_finds_what_was_generated(capsys: pytest.CaptureFixture[str]) -> None:
+    ingestion.main(["--records", "12000"])
+    out = capsys.readouterr().out
+    assert len(re.findall(rf"CPU {_NUMBER} times orjson \(at most 3.0\), wall {_NUMBER} times", out)) == 2
+    assert out.count("what is stored is what was generated") == 2

@@ -34,7 +34,7 @@ from analyzer.pulls.records import Rules, read_record
 from analyzer.store import pull_coverage, pull_events, tables
 from analyzer.store.engine import Database
 from analyzer.store.interning import digest_ids
-from analyzer.store.pull_coverage import days_of_source, known_files
+from analyzer.store.pull_coverage import known_files
 from analyzer.store.pulls import PullStore, load_layer_sizes, load_pulls
 from tests.analyzer.store.examples import KEY, commit, image, read_of
 from tests.oracle.pulls import count_pulls
@@ -42,7 +42,7 @@ from tests.support.databases import Provider
 from tests.support.trails import OTHER, OWNER, REGION, layer, record, reduced_identity, role_identity
 
 _DAY = 20_731
-_RULES = Rules(frozenset({(OWNER, "demurrage-reader"), (OTHER, "demurrage-reader")}), ("*/trivy",))
+_RULES = Rules(("*/trivy",))
 
 
 class _BySession:
@@ -82,7 +82,7 @@ def _load_all(database: Database) -> Counter[tuple[Any, ...]]:
 _IDENTITIES: tuple[Callable[[], dict[str, Any]], ...] = (
     lambda: role_identity(session="i-1"),
     lambda: role_identity(role="ci", session="s"),
-    lambda: role_identity(role="demurrage-reader"),
+    lambda: role_identity(role="aws-service-role/x.ecr.amazonaws.com/X"),
     lambda: role_identity(role="trivy"),
     dict,
 )
@@ -90,7 +90,7 @@ _OF_OTHERS: tuple[Callable[[], dict[str, Any]], ...] = (
     lambda: role_identity(OTHER, session="i-1"),
     lambda: role_identity(OTHER, "ci", session="s"),
     lambda: role_identity(OTHER, "trivy"),
-    lambda: role_identity(OTHER, "demurrage-reader"),
+    lambda: role_identity(OTHER, "aws-service-role/x.ecr.amazonaws.com/X"),
 )
 
 
@@ -223,7 +223,6 @@ def test_many_small_pieces_of_a_day_are_put_together(
         rows = connection.exec_driver_sql("SELECT count(*) FROM pull_events").scalar_one()
         assert known_files(connection, "x", 5).tolist() == list(range(20))
         assert known_files(connection, "y", 5).tolist() == []
-        assert days_of_source(connection, "x") == [5]
     assert rows <= 6
     again = [record(f"a{number}") for number in range(20)]
     assert PullStore(database).write(_batch(again)) == (0, 20, 0)
