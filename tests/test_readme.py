@@ -17,6 +17,7 @@ from analyzer.cli.common import WITH_FINDINGS, WITH_GAPS
 from analyzer.collect.permissions import PUBLIC, REGIONS, REGISTRY, permissions_of
 from analyzer.errors import DemurrageError, InputError
 from analyzer.pricing import load_prices
+from analyzer.pulls.role_rules import parse_role_rules
 from tests.support.pipeline import Pipeline
 from tests.support.registry import generate
 from tests.support.stub_ecr import serve
@@ -164,7 +165,11 @@ def test_the_role_may_do_what_is_called_and_nothing_else(
 
 
 def test_the_files_in_the_examples_are_accepted() -> None:
-    read: dict[str, Any] = {"--accept-gaps": parse_accepted_gaps, "--prices": load_prices}
+    read: dict[str, Any] = {
+        "--accept-gaps": parse_accepted_gaps,
+        "--prices": load_prices,
+        "--role-regions": parse_role_rules,
+    }
     for block in _blocks("toml"):
         (option,) = re.findall(r"^# demurrage \w+ (--[a-z-]+) ", block)
         assert read.pop(option)(block, origin="README.md")
