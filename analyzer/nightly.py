@@ -26,6 +26,7 @@ from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
 from analyzer.model.units import ScopeChoice, from_ms
 from analyzer.pricing import PriceBook
+from analyzer.recorded_pulls import PULL_DAYS, judge_recorded
 from analyzer.references import coverage_of, find_usage, use_words
 from analyzer.standing_gaps import standing_gaps
 from analyzer.storage import Storage, analyze
@@ -151,6 +152,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
             caches=[read_cache_rules(own) for own in settings.registries],
             attestations=partial(load_attestations, connection),
         )
+    pulls = judge_recorded(database, frames, families, settings, snapshots, options.prices, days=PULL_DAYS)
     gaps = sorted((*recorded, *standing_gaps(frames, conflicts)))
     newest = max(snapshot.taken_at_ms for snapshot in snapshots)
     at_ms = newest if options.at_ms is None else options.at_ms
@@ -180,6 +182,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
             found=transfers,
             summary=summarize_transfers(transfers.findings),
             coverage=coverage,
+            recorded=pulls,
         ),
     )
 

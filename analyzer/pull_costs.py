@@ -5,11 +5,9 @@ Below the command line and the service, like ``what_if``, without clock or files
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any, Final
 
 import numpy as np
 
@@ -23,20 +21,15 @@ from analyzer.model.transfer import TransferFindings
 from analyzer.model.units import from_ms
 from analyzer.model.usage import Workloads
 from analyzer.pricing import PriceBook
-from analyzer.pull_advice import Holdings, Registry, advise
-from analyzer.pull_pricing import price_pulls
-from analyzer.pull_stock import find_stock
+from analyzer.recorded_pulls import judge_history, judge_recorded
 from analyzer.references import coverage_of
 from analyzer.store.engine import Database
 from analyzer.store.manifests import load_attestations
 from analyzer.store.pulls import load_layer_sizes, load_pulls
-from analyzer.store.pushes import load_pushes
 from analyzer.store.settings import load_all_settings
 from analyzer.transfer import find_transfers, read_cache_rules
 from analyzer.transfer_summary import summarize_transfers
 from analyzer.what_if import World, gaps_about
-
-_DAY_MS: Final = 86_400_000
 
 
 def judge_references(database: Database, world: World, prices: PriceBook) -> TransferFindings:
@@ -77,29 +70,10 @@ def judge_pulls(
 
     ``sizes`` are the bytes of layers by digest; one that is missing is unknown.
     """
-    since_ms, until_ms = history.first_day * _DAY_MS, (history.last_day + 1) * _DAY_MS
     with database.read() as connection:
         settings = load_all_settings(connection, world.frames, world.snapshots)
-        pushes = load_pushes(connection, world.frames, world.snapshots, since_ms, until_ms)
-    registries = world.frames.registries
-    keys = [Registry(*key) for key in zip(registries["account"], registries["region"], strict=True)]
-    stocks = find_stock(world.frames, world.families, pushes, since_ms)
-    rows = zip(
-        world.frames.repositories["registry"].tolist(), world.frames.repositories["repository"], strict=True
-    )
-    holdings = Holdings(
-        # Of a repository that was made again the later row is the one that is there.
-        stocks={(keys[of], name): stock for (of, name), stock in zip(rows, stocks, strict=True)},
-        blob_sizes=world.frames.blob_size_bytes,
-        digest_ids=world.digest_ids,
-        rules={
-            key: _rules(own.get("replication_configuration"))
-            for key, own in zip(keys, settings.registries, strict=True)
-        },
-    )
-    return (
-        price_pulls(history, sizes, prices, network),
-        advise(history, sizes, prices, holdings, network),
+    return judge_history(
+        database, history, sizes, world.frames, world.families, settings, world.snapshots, prices, network
     )
 
 
@@ -119,24 +93,21 @@ def judge_stored_pulls(
     return judge_pulls(database, world, history, sizes, prices, network)
 
 
-def _rules(text: str | None) -> Sequence[Mapping[str, Any]] | None:
-    """The replication rules of a registry; None where they are not known."""
-    found = None if text is None else json.loads(text)
-    return found["rules"] if isinstance(found, dict) else None
-
-
 def report_pulls(
     database: Database,
     world: World,
     prices: PriceBook,
     *,
+    days: int,
     globs: Sequence[str] = (),
     accepted: Sequence[AcceptedGap] = (),
+    network: Network | None = None,
 ) -> PullReport:
     """What is known of pulls in ``world``, of the repositories whose names fit one of ``globs``.
 
-    Those may be in registries that were never read. Raises InputError where a glob fits no name of a
-    repository that was read, and none that a workload gives.
+    Recorded pulls are those of the last ``days`` that anything was read of. The repositories may be in
+    registries that were never read. Raises InputError where a glob fits no name of a repository that was
+    read, and none that a workload gives.
     """
     found = judge_references(database, world, prices)
     rows = np.arange(len(world.frames.repositories))
@@ -144,11 +115,25 @@ def report_pulls(
         rows = _fitting(world, found, globs)
         found = replace(found, findings=tuple(one for one in found.findings if _fits(one.repository, globs)))
     open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
+    with database.read() as connection:
+        settings = load_all_settings(connection, world.frames, world.snapshots)
+    recorded = judge_recorded(
+        database,
+        world.frames,
+        world.families,
+        settings,
+        world.snapshots,
+        prices,
+        days=days,
+        globs=globs,
+        network=network,
+    )
     return PullReport(
         at=from_ms(world.at_ms),
         found=found,
         summary=summarize_transfers(found.findings),
         coverage=coverage_of(_workloads(world), world.frames.registries),
+        recorded=recorded,
         gaps=tuple(open_gaps),
         accepted_gaps=tuple(covered),
     )

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer.model.frontier import FrontierPoint, PricedFrontier
+from analyzer.model.pull_costs import PullCost
 from analyzer.model.pull_report import PullReport, TransferGroup
 from analyzer.model.records import Gap
 from analyzer.model.registry_settings import SEVERITIES
@@ -110,17 +111,28 @@ def render_csvs(report: Report) -> dict[str, str]:
     }
 
 
-def render_pulls_csv(report: PullReport, groups: Sequence[TransferGroup] | None = None) -> str:
-    """The findings of ``report``, one a row, or ``groups`` of them."""
-    if groups is None:
-        return _table(pulls_csv.FINDING_COLUMNS, pulls_csv.finding_rows(report.found.findings, neutral))
-    return _table(pulls_csv.GROUP_COLUMNS, pulls_csv.group_rows(groups, neutral))
+def render_pulls_csv(report: PullReport) -> str:
+    """The findings of ``report``, one a row."""
+    return _table(pulls_csv.FINDING_COLUMNS, pulls_csv.finding_rows(report.found.findings, neutral))
+
+
+def render_grouped_pulls_csv(groups: Sequence[TransferGroup], costs: Sequence[PullCost] = ()) -> str:
+    """``groups`` of findings, and below them what was recorded."""
+    rows = (*pulls_csv.group_rows(groups, neutral), *pulls_csv.cost_rows(costs, neutral))
+    return _table(pulls_csv.GROUP_COLUMNS, rows)
 
 
 def _pulls(report: PullReport) -> dict[str, str]:
+    recorded = report.recorded
+    routes = () if recorded is None else recorded.costs.routes
     return {
         "pulls.csv": render_pulls_csv(report),
-        "pull-routes.csv": render_pulls_csv(report, report.summary.routes),
+        "pull-routes.csv": render_grouped_pulls_csv(report.summary.routes, routes),
+        **(
+            {}
+            if recorded is None
+            else {"recorded-pulls.csv": render_grouped_pulls_csv((), recorded.costs.rows)}
+        ),
     }
 
 

@@ -1,6 +1,6 @@
 """Rows on pulls across regions and accounts for spreadsheets; an empty cell is unknown or does not apply.
 
-Bytes and money are those of cold pulls, one of each reference.
+Bytes and money of references are those of cold pulls, one of each.
 """
 
 from __future__ import annotations
@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from analyzer.model.pull_costs import PullCost
 from analyzer.model.pull_report import TransferGroup
+from analyzer.model.pulls import UNKNOWN_REGION
 from analyzer.model.transfer import MoneyRange, TransferFinding
+from analyzer.model.units import from_day
 from reports.pulls_json import usd_text
+from reports.recorded_words import reasons_of
 
 _Cell = str | int
 
@@ -39,7 +43,10 @@ FINDING_COLUMNS: Final = (
     "caveats",
 )
 
+#: ``basis`` is references (of workloads) or recorded (by CloudTrail); a row has the figures of its basis.
 GROUP_COLUMNS: Final = (
+    "basis",
+    "day",
     "registry_account",
     "registry_region",
     "upstream",
@@ -48,6 +55,9 @@ GROUP_COLUMNS: Final = (
     "region",
     "source",
     "workload",
+    "principal",
+    "method",
+    "confidence",
     "codes",
     "accounts",
     "payers",
@@ -60,6 +70,19 @@ GROUP_COLUMNS: Final = (
     "replica_bytes",
     "cost_usd_per_pull_low",
     "cost_usd_per_pull_high",
+    "layer_pulls",
+    "checks",
+    "pulled_bytes",
+    "pulls_of_unknown_size",
+    "transfer_usd_low",
+    "transfer_usd_high",
+    "nat_usd_low",
+    "nat_usd_high",
+    "pulled_bytes_per_month",
+    "transfer_usd_per_month_low",
+    "transfer_usd_per_month_high",
+    "nat_usd_per_month_low",
+    "nat_usd_per_month_high",
     "leaves_out",
 )
 
@@ -100,6 +123,8 @@ def group_rows(groups: Sequence[TransferGroup], neutral: Callable[[str], str]) -
     for group in groups:
         nothing = bool(group.crossing) and group.unsized == group.crossing
         cells: list[_Cell] = [
+            "references",
+            "",
             group.registry_account,
             group.registry_region,
             group.upstream,
@@ -108,6 +133,7 @@ def group_rows(groups: Sequence[TransferGroup], neutral: Callable[[str], str]) -
             group.region,
             group.source,
             group.workload,
+            *[""] * 3,
             " ".join(group.codes),
             " ".join(group.accounts),
             " ".join(group.payers),
@@ -120,9 +146,48 @@ def group_rows(groups: Sequence[TransferGroup], neutral: Callable[[str], str]) -
             "" if nothing else group.replica_bytes,
             usd_text(group.usd.low.amount),
             usd_text(group.usd.high.amount),
+            *[""] * 13,
             _reasons(group.usd),
         ]
         yield _neutralised(cells, neutral)
+
+
+def cost_rows(rows: Sequence[PullCost], neutral: Callable[[str], str]) -> Iterator[list[_Cell]]:
+    """The cells of GROUP_COLUMNS of what was recorded; "unknown" is a region that is not known."""
+    for row in rows:
+        nothing = bool(row.unsized_pulls) and row.unsized_pulls == row.layer_pulls
+        monthly = "" if nothing or row.monthly_bytes is None else row.monthly_bytes
+        cells: list[_Cell] = [
+            "recorded",
+            "" if row.day is None else from_day(row.day).isoformat(),
+            row.account or "",
+            row.region or "",
+            "",
+            row.repository or "",
+            row.principal_account or "",
+            "unknown" if row.puller_region == UNKNOWN_REGION else row.puller_region or "",
+            "",
+            "",
+            row.principal or "",
+            row.method or "",
+            row.confidence or "",
+            *[""] * 12,
+            row.layer_pulls,
+            row.checks,
+            "" if nothing else row.size_bytes,
+            row.unsized_pulls,
+            *_ends(row.transfer),
+            *_ends(row.nat),
+            monthly,
+            *_ends(row.monthly_transfer),
+            *_ends(row.monthly_nat),
+            "; ".join(reasons_of(row.transfer, row.monthly_transfer, row.nat)),
+        ]
+        yield _neutralised(cells, neutral)
+
+
+def _ends(usd: MoneyRange | None) -> tuple[str, str]:
+    return ("", "") if usd is None else (usd_text(usd.low.amount), usd_text(usd.high.amount))
 
 
 def _reasons(usd: MoneyRange) -> str:

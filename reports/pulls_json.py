@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from analyzer.model.lint import Severity
-from analyzer.model.pull_report import PullReport, TransferGroup
+from analyzer.model.pull_costs import Advice, PullCost
+from analyzer.model.pull_report import PullReport, RecordedPulls, TransferGroup
 from analyzer.model.records import Gap
 from analyzer.model.transfer import EXPLANATIONS, MoneyRange, TransferFinding
-from analyzer.model.units import Money, iso
+from analyzer.model.units import Money, from_day, iso
 from reports.rounding import amount_text, rounded
 from reports.text import json_escaped
 from reports.usage import coverage_object
@@ -68,6 +69,7 @@ def pulls_object(report: PullReport) -> _Object:
             for code, told in EXPLANATIONS.items()
         ],
         "coverage": coverage_object(report.coverage),
+        "recorded": None if report.recorded is None else recorded_object(report.recorded),
     }
 
 
@@ -102,6 +104,103 @@ def _finding(finding: TransferFinding) -> _Object:
         "payer": finding.payer or None,
         "better_reference": finding.better_reference or None,
         "caveats": list(finding.caveats),
+    }
+
+
+def recorded_object(recorded: RecordedPulls) -> _Object:
+    """What CloudTrail recorded, and what to do about it."""
+    costs, advice = recorded.costs, recorded.advice
+    registry = ("account", "region")
+    return {
+        "first_day": from_day(costs.first_day).isoformat(),
+        "last_day": from_day(costs.last_day).isoformat(),
+        "total": _cost(costs.total, ()),
+        "routes": [_cost(row, (*registry, "puller_region")) for row in costs.routes],
+        "repositories": [_cost(row, (*registry, "repository")) for row in costs.repositories],
+        "pullers": [_cost(row, ("principal_account", "principal")) for row in costs.pullers],
+        "days": [{"day": from_day(row.day or 0).isoformat(), **_cost(row, ())} for row in costs.days],
+        "coverage": [
+            {
+                "account": row.account,
+                "region": row.region,
+                "complete_days": row.complete_days,
+                "partial_days": row.partial_days,
+                "uncovered_days": row.uncovered_days,
+                "basis": str(row.basis),
+                "details": list(row.details),
+            }
+            for row in costs.coverage
+        ],
+        "left_out": [
+            {
+                "day": from_day(one.day).isoformat(),
+                "account": one.account or None,
+                "region": one.region,
+                "reason": str(one.reason),
+                "times": one.times,
+            }
+            for one in costs.left_out
+        ],
+        "advice": [_advice(one) for one in advice.advice],
+        "replication": [
+            {
+                "account": one.account,
+                "region": one.region,
+                "to_region": one.to_region,
+                "repository": one.repository,
+                "pulled_bytes": one.pulled_bytes,
+                "new_bytes": one.new_bytes,
+                "stored_bytes": one.stored_bytes,
+                "pulling": _money(one.pulling),
+                "replicating": _range(one.replicating),
+                "break_even_bytes": one.break_even_bytes,
+                "break_even_pulls": one.break_even_pulls,
+                "pays": one.pays,
+            }
+            for one in advice.options
+        ],
+        "method": [*costs.method, *advice.method],
+    }
+
+
+def _cost(row: PullCost, keys: tuple[str, ...]) -> _Object:
+    nothing = bool(row.unsized_pulls) and row.unsized_pulls == row.layer_pulls
+    return {
+        # "" is what is not known.
+        **{key: getattr(row, key) or None for key in keys},
+        "layer_pulls": row.layer_pulls,
+        "checks": row.checks,
+        "bytes": None if nothing else row.size_bytes,
+        "pulls_of_unknown_size": row.unsized_pulls,
+        "transfer": _range(row.transfer),
+        "nat": None if row.nat is None else _range(row.nat),
+        "monthly_bytes": None if nothing else row.monthly_bytes,
+        "monthly_transfer": _range(row.monthly_transfer),
+        "monthly_nat": None if row.monthly_nat is None else _range(row.monthly_nat),
+    }
+
+
+def _advice(one: Advice) -> _Object:
+    return {
+        "code": str(one.kind),
+        "account": one.account or None,
+        "region": one.region,
+        "to_region": one.to_region,
+        "repositories": list(one.repositories),
+        "prefixes": list(one.prefixes),
+        "saving": _range(one.saving),
+        "cost_now": _range(one.cost_now),
+        "cost_then": _range(one.cost_then),
+        "one_time": _range(one.one_time),
+        "pulled_bytes": one.pulled_bytes,
+        "new_bytes": one.new_bytes,
+        "stored_bytes": one.stored_bytes,
+        "break_even_bytes": one.break_even_bytes,
+        "break_even_pulls": one.break_even_pulls,
+        "instead_of": [str(kind) for kind in one.instead_of],
+        "replication_json": one.replication_json or None,
+        "terraform": one.terraform or None,
+        "caveats": list(one.caveats),
     }
 
 

@@ -24,6 +24,8 @@ from reports.pulls_words import (
     summary_sentences,
     users_text,
 )
+from reports.recorded_page import RecordedSection, recorded_section
+from reports.recorded_words import NOTHING_READ
 from reports.route_chart import Route, route_chart
 from reports.text import shortened
 from reports.usage import coverage_sentences
@@ -48,6 +50,9 @@ class PullsSection:
     kinds: tuple[tuple[str, str, str], ...]
     cold_pull: str
     coverage: tuple[str, ...]
+    #: None where CloudTrail was not read; ``not_recorded`` says so then.
+    recorded: RecordedSection | None
+    not_recorded: str
 
 
 def pulls_section(report: PullReport | None) -> PullsSection | None:
@@ -66,6 +71,8 @@ def pulls_section(report: PullReport | None) -> PullsSection | None:
         ),
         cold_pull=COLD_PULL,
         coverage=tuple(coverage_sentences(report.coverage)),
+        recorded=recorded_section(report.recorded),
+        not_recorded=NOTHING_READ,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
-from analyzer.model.pull_report import PullReport, TransferGroup
+from analyzer.model.pull_costs import Advice
+from analyzer.model.pull_report import PullReport, RecordedPulls, TransferGroup
 from analyzer.model.transfer import EXPLANATIONS, TransferCode, TransferFinding
 from analyzer.model.units import iso
 from reports.figures import NOT_APPLICABLE, counted
@@ -19,10 +20,20 @@ from reports.pulls_words import (
     summary_sentences,
     users_text,
 )
+from reports.recorded_words import (
+    NOTHING_READ,
+    By,
+    advice_details,
+    advice_text,
+    bytes_text,
+    cost_name,
+    costs_by,
+    coverage_lines,
+    recorded_sentences,
+    window_text,
+)
 from reports.text import shortened, visible
 from reports.usage import coverage_sentences
-
-By = Literal["repository", "puller", "route"]
 
 #: Columns of a terminal that is not made wider; what is piped gets the same.
 _WIDTH: Final = 100
@@ -31,7 +42,9 @@ _ROWS: Final = 10
 _GROUPS: Final = 20
 _USERS: Final = 3
 _NAME: Final = 55
-_TITLES: Final = {"route": "ROUTE", "repository": "REPOSITORY", "puller": "PULLER"}
+_COST_NAME: Final = 42
+_ADVICE: Final = 5
+_TITLES: Final = {"route": "ROUTE", "repository": "REPOSITORY", "puller": "PULLER", "day": "DAY"}
 
 
 def pulls_text(report: PullReport, by: By | None = None) -> str:
@@ -47,20 +60,27 @@ def pulls_text(report: PullReport, by: By | None = None) -> str:
         )
         for line in _wrapped(sentence, 0)
     ]
-    if report.found.findings:
-        groups = groups_by(report, by or "route")
+    groups = groups_by(report, by or "route")
+    if report.found.findings and by != "day":
         lines += ["", *_table(groups, by or "route")]
         if by is None:
             lines += _findings(report.found.findings)
         lines += ["", *_wrapped(COLD_PULL, 0)]
     lines += [line for sentence in coverage_sentences(report.coverage) for line in _wrapped(sentence, 0)]
+    lines += ["", *_recorded(report.recorded, by)]
     return "\n".join(lines) + "\n"
 
 
 def groups_by(report: PullReport, by: By) -> tuple[TransferGroup, ...]:
     """The rows of ``report`` that ``by`` asks for."""
     summary = report.summary
-    return {"route": summary.routes, "repository": summary.repositories, "puller": summary.pullers}[by]
+    return {
+        "route": summary.routes,
+        "repository": summary.repositories,
+        "puller": summary.pullers,
+        # No reference says when it is pulled.
+        "day": (),
+    }[by]
 
 
 def _table(groups: Sequence[TransferGroup], by: By) -> list[str]:
@@ -119,6 +139,52 @@ def _finding(finding: TransferFinding) -> list[str]:
         lines += _wrapped(f"name instead: {finding.better_reference}", 8)
     for caveat in finding.caveats:
         lines += _wrapped(caveat, 8)
+    return lines
+
+
+def _recorded(recorded: RecordedPulls | None, by: By | None) -> list[str]:
+    if recorded is None:
+        return _wrapped(NOTHING_READ, 0)
+    costs = recorded.costs
+    lines = [f"Recorded by CloudTrail, {window_text(costs)}"]
+    lines += [line for sentence in recorded_sentences(costs) for line in _wrapped(sentence, 0)]
+    rows, of = costs_by(costs, by or "route"), by or "route"
+    if rows:
+        lines += ["", _cost_line(_TITLES[of], "LAYERS", "BYTES", "USD", "USD/MONTH"), "─" * _WIDTH]
+    for row in rows[:_GROUPS]:
+        lines.append(
+            _cost_line(
+                shortened(visible(cost_name(row, of)), _COST_NAME),
+                f"{row.layer_pulls:,}",
+                bytes_text(row),
+                pull_cost_text(row.transfer),
+                pull_cost_text(row.monthly_transfer),
+            )
+        )
+    if len(rows) > _GROUPS:
+        lines.append(f"and {len(rows) - _GROUPS:,} more: see --format csv or json")
+    if by is None:
+        lines += _advice(recorded.advice.advice)
+    lines.append("")
+    return lines + [line for sentence in coverage_lines(costs) for line in _wrapped(sentence, 0)]
+
+
+def _cost_line(name: str, layers: str, size: str, usd: str, monthly: str) -> str:
+    return f"{name:<{_COST_NAME}}{layers:>10}{size:>12}{usd:>18}{monthly:>18}".rstrip()
+
+
+def _advice(advice: Sequence[Advice]) -> list[str]:
+    lines = []
+    for one in advice[:_ADVICE]:
+        lines += ["", *_wrapped(f"{one.kind}  saves {pull_cost_text(one.saving)} a month", 0)]
+        for sentence in (advice_text(one), *advice_details(one)):
+            lines += _wrapped(sentence, 2)
+        if one.replication_json:
+            lines.append("  For aws ecr put-replication-configuration --replication-configuration:")
+            # To be pasted: as it is, but for what a terminal would obey.
+            lines += [f"    {visible(line)}" for line in one.replication_json.splitlines()]
+    if len(advice) > _ADVICE:
+        lines.append(f"and {len(advice) - _ADVICE:,} more: see --format json")
     return lines
 
 

@@ -97,6 +97,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--by",
         "--by-rule",
         "--children-take-slots",
+        "--days",
         "--dry-run",
         "--for-verify",
         "--images",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from analyzer.model.pull_costs import PullCosts, TransferAdvice
 from analyzer.model.records import Gap
 from analyzer.model.transfer import MoneyRange, TransferCode, TransferFindings
 from analyzer.model.usage import Coverage
@@ -65,6 +66,14 @@ class TransferSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedPulls:
+    """What CloudTrail recorded of pulls, what it cost, and what to do about it."""
+
+    costs: PullCosts
+    advice: TransferAdvice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullReport:
     """What is known of pulls across regions and accounts."""
 
@@ -73,5 +82,8 @@ class PullReport:
     summary: TransferSummary
     #: Which workloads were read.
     coverage: Coverage
+    #: None where no source of CloudTrail's events was ever read: then it is not known how often anything
+    #: is pulled.
+    recorded: RecordedPulls | None = None
     gaps: tuple[Gap, ...] = ()
     accepted_gaps: tuple[tuple[Gap, str], ...] = ()

@@ -14,11 +14,12 @@ from analyzer.model.records import Gap
 from analyzer.model.transfer import ColdPull, TransferCode
 from analyzer.model.units import GB
 from analyzer.model.usage import Coverage, PlaceCoverage
-from reports.csv import render_csvs, render_pulls_csv
+from reports.csv import render_csvs, render_grouped_pulls_csv, render_pulls_csv
 from reports.html import render_html
 from reports.json import render_json
 from reports.pulls_json import pulls_json
-from reports.pulls_text import pulls_text
+from reports.pulls_text import groups_by, pulls_text
+from reports.recorded_words import By, costs_by
 from tests.support.pulls_fixture import (
     ACROSS,
     FINDINGS,
@@ -29,6 +30,7 @@ from tests.support.pulls_fixture import (
     UPSTREAM,
     no_usd,
     pull_report,
+    recorded_pulls,
     usd,
 )
 from tests.support.report_fixture import HOSTILE, build_report
@@ -94,7 +96,7 @@ def test_nothing_known_of_any_size_is_unknown_and_never_zero() -> None:
     assert (route["low_bytes"], route["high_bytes"], route["cost"]["high"]["amount"]) == (None, None, None)
     assert "size unknown" in _section(pull_report(UNKNOWN))
     assert "stroke-dasharray" in _section(pull_report(UNKNOWN))
-    (row,) = _rows(render_pulls_csv(pull_report(UNKNOWN), pull_report(UNKNOWN).summary.routes))
+    (row,) = _rows(render_grouped_pulls_csv(pull_report(UNKNOWN).summary.routes))
     assert (row["cold_pull_bytes_high"], row["cost_usd_per_pull_high"]) == ("", "")
 
 
@@ -120,6 +122,7 @@ def test_programs_get_every_finding_and_all_groups() -> None:
         "pullers",
         "codes",
         "coverage",
+        "recorded",
         "gaps",
         "accepted_gaps",
     ]
@@ -140,7 +143,7 @@ def test_spreadsheets_get_stable_columns_and_no_formula() -> None:
     assert [row["code"] for row in rows] == [str(finding.code) for finding in FINDINGS]
     assert rows[2]["leaves_out"] == f"bytes not known: {UNREAD}"
     assert rows[4]["workload_names"].startswith("'=cmd|")
-    pullers = _rows(render_pulls_csv(pull_report(UPSTREAM), pull_report(UPSTREAM).summary.pullers))
+    pullers = _rows(render_grouped_pulls_csv(pull_report(UPSTREAM).summary.pullers))
     assert pullers[0]["workload"].startswith("'=cmd|")
 
 
@@ -182,3 +185,76 @@ def test_names_of_others_stay_text(name: str) -> None:
     assert "<img" not in section
     for text in (section, pulls_text(pull_report(hostile)), pulls_json(pull_report(hostile))):
         assert not {"\x1b", "\u202e", "\u200b", "\ud800"} & set(text)
+
+
+def _recorded() -> PullReport:
+    return replace(pull_report(*FINDINGS), recorded=recorded_pulls())
+
+
+def test_without_cloudtrail_nothing_is_said_of_how_often() -> None:
+    for text in (pulls_text(pull_report(*FINDINGS)), _section(pull_report(*FINDINGS))):
+        assert "How often images are pulled is not known" in text
+    assert json.loads(pulls_json(pull_report()))["recorded"] is None
+    assert "recorded-pulls.csv" not in render_csvs(replace(build_report(3), pulls=pull_report()))
+
+
+def test_recorded_pulls_are_told_with_what_is_not_known_of_them() -> None:
+    text = pulls_text(_recorded())
+    assert "Recorded by CloudTrail, 2026-11-13 to 2026-11-22" in text
+    assert "137 layers were pulled, 141 GB* in all." in text
+    assert "444455556666/ap-south-1 → unknown region           4     1.00 GB" in text
+    assert "444455556666/ap-south-1 → the internet             3     unknown           unknown" in text
+    assert "whether anything\n  was pulled there is not known: the trail keeps writes only." in text
+    assert "Every one of 10 days is covered completely for 1 registry." in text
+    assert "Not counted: 7 failed calls." in text
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_advice_says_what_it_saves_and_has_the_text_to_paste() -> None:
+    text, section = pulls_text(_recorded()), _section(_recorded())
+    assert "TRANSFER_REPLICATE  saves $0.5000–$0.7000 a month" in text
+    assert '    {\n      "rules": []\n    }\n' in text
+    assert "It pays from 20.0 GB pulled a month on (7 cold pulls of a whole image)." in text
+    assert "<pre>{\n  &#34;rules&#34;: []\n}\n</pre>" in section
+    assert "aws_ecr_replication_configuration" in section
+    (advice,) = json.loads(pulls_json(_recorded()))["recorded"]["advice"]
+    assert json.loads(advice["replication_json"]) == {"rules": []}
+    assert advice["instead_of"] == ["TRANSFER_MOVE_REPOSITORIES"]
+
+
+@pytest.mark.parametrize(("by", "name"), [("day", "2026-11-22"), ("puller", "=role/<node>")])
+def test_recorded_pulls_by_what_was_asked(by: By, name: str) -> None:
+    report = _recorded()
+    assert f"\n{name} " in pulls_text(report, by)
+    assert report.recorded is not None
+    rows = _rows(render_grouped_pulls_csv(groups_by(report, by), costs_by(report.recorded.costs, by)))
+    recorded = [row for row in rows if row["basis"] == "recorded"]
+    assert recorded[0]["layer_pulls"] == "137"
+    assert all(None not in row and None not in row.values() for row in rows)
+    if by == "puller":
+        assert recorded[0]["principal"] == "'=role/<node>"
+        assert rows[0]["basis"] == "references"
+
+
+def test_the_report_has_a_row_for_each_recorded_pull_and_a_second_chart() -> None:
+    tables = render_csvs(replace(build_report(3), pulls=_recorded()))
+    rows = _rows(tables["recorded-pulls.csv"])
+    assert [(row["region"], row["method"], row["pulled_bytes"]) for row in rows[1:3]] == [
+        ("unknown", "instance", str(GB)),
+        ("internet", "instance", ""),
+    ]
+    assert [row["basis"] for row in _rows(tables["pull-routes.csv"])][-4:] == ["recorded"] * 4
+    section = _section(_recorded())
+    assert "444455556666/ap-south-1 → unknown region 1.00 GB, $0.0900" in section
+    assert "=role/&lt;node&gt;" in section
+
+
+def test_no_recorded_pull_is_no_claim_about_days_that_are_not_covered() -> None:
+    recorded = recorded_pulls()
+    nothing = replace(recorded.costs.total, layer_pulls=0, checks=0)
+    costs = replace(recorded.costs, total=nothing, routes=(), repositories=(), pullers=(), days=(), rows=())
+    report = replace(pull_report(), recorded=replace(recorded, costs=costs))
+    assert "No pull was recorded on the days that are covered." in pulls_text(report)
+    whole = replace(costs, coverage=costs.coverage[:1])
+    report = replace(pull_report(), recorded=replace(recorded, costs=whole))
+    assert "No pull was recorded.\n" in pulls_text(report)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from analyzer.model.media_types import OCI_MANIFEST
+from analyzer.model.pull_batches import ALL_HOURS, Evidence, PullBatch
+from analyzer.model.pulls import NoOrigin
 from analyzer.model.records import (
     Artifact,
     BlobReference,
@@ -27,10 +29,15 @@ from analyzer.model.records import (
     WorkloadUse,
 )
 from analyzer.model.units import GB
+from analyzer.pulls.batches import columns_of
+from analyzer.pulls.files import Extract
+from analyzer.pulls.records import Rules
 from analyzer.store.opening import open_database
+from analyzer.store.pulls import PullStore
 from analyzer.store.writer import Store
 from tests.analyzer.cli.conftest import Outcome
 from tests.strategies.registries import sha256
+from tests.support.trails import record
 
 Cli = Callable[..., Outcome]
 
@@ -163,3 +170,36 @@ def test_the_report_says_so_too(pulls: Cli, demurrage: Cli, tmp_path: Path) -> N
     ]
     document = json.loads((tmp_path / "out" / "report.json").read_text())
     assert document["pulls"]["findings"] == _document(pulls("--format", "json"))["findings"]
+
+
+def test_recorded_pulls_are_counted_priced_and_put_together(pulls: Cli, tmp_path: Path) -> None:
+    refused = pulls("--by", "day")
+    assert refused.status == 2
+    assert "--by day is about recorded pulls" in refused.err
+    layer = sha256("layer of app")
+    asked = record(
+        "event-1",
+        account=ACCOUNT,
+        repository="app",
+        asked={"layerDigest": layer},
+        time="2026-11-20T08:00:00Z",
+    )
+    extract = Extract()
+    extract.add([asked], Rules(frozenset(), ()))
+    covered = Evidence(20_777, ACCOUNT, EU.region, "s3", ALL_HOURS, has_reads=True, is_whole=True)
+    database = open_database(f"sqlite:///{tmp_path / 'pulls.sqlite'}")
+    PullStore(database).write(PullBatch(columns_of([extract], NoOrigin()), evidence=(covered,)))
+    database.engine.dispose()
+    document = _document(pulls("--format", "json"))["recorded"]
+    assert (document["total"]["layer_pulls"], document["total"]["bytes"]) == (1, 3 * GB)
+    assert [one["day"] for one in document["days"]] == ["2026-11-20"]
+    text = pulls("--by", "day").out
+    assert "2026-11-20" in text
+    rows = list(csv.DictReader(io.StringIO(pulls("--by", "route", "--format", "csv").out)))
+    assert [(row["basis"], row["region"]) for row in rows] == [
+        ("references", "us-east-1"),
+        ("recorded", "unknown"),
+    ]
+    assert (
+        _document(pulls("--repository", "tool", "--format", "json"))["recorded"]["total"]["layer_pulls"] == 0
+    )
