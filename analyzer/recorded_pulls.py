@@ -21,7 +21,8 @@ from analyzer.pull_pricing import price_pulls
 from analyzer.pull_stock import find_stock
 from analyzer.store.engine import Database
 from analyzer.store.names import load_digest_ids
-from analyzer.store.pulls import load_layer_sizes, load_pulls, pull_days
+from analyzer.store.pull_coverage import pull_days
+from analyzer.store.pulls import load_layer_sizes, load_pulls
 from analyzer.store.pushes import load_pushes
 from analyzer.store.snapshots import SnapshotRef
 

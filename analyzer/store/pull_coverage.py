@@ -87,6 +87,13 @@ def write_evidence(connection: Connection, evidence: Iterable[Evidence]) -> None
             connection.execute(update(table).where(*mine).values(**values))
 
 
+def pull_days(connection: Connection) -> tuple[int, int] | None:
+    """The first and the last day that some source says anything of; None where none was ever read."""
+    days = tables.pull_coverage.c.day
+    first, last = connection.execute(select(func.min(days), func.max(days))).one()
+    return None if first is None else (first, last)
+
+
 def load_coverage(
     connection: Connection,
     first_day: int,

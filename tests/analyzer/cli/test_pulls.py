@@ -185,7 +185,7 @@ def test_recorded_pulls_are_counted_priced_and_put_together(pulls: Cli, tmp_path
         time="2026-11-20T08:00:00Z",
     )
     extract = Extract()
-    extract.add([asked], Rules(frozenset(), ()))
+    extract.add([asked], Rules())
     covered = Evidence(20_777, ACCOUNT, EU.region, "s3", ALL_HOURS, has_reads=True, is_whole=True)
     database = open_database(f"sqlite:///{tmp_path / 'pulls.sqlite'}")
     PullStore(database).write(PullBatch(columns_of([extract], NoOrigin()), evidence=(covered,)))
