@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from analyzer.errors import InputError
 from analyzer.model.pull_batches import Evidence, FileMark, PullBatch, WrittenPulls
-from analyzer.model.pulls import Origin
+from analyzer.model.pulls import Hints, Origin
 from analyzer.model.records import PUBLIC_REGION, RegistryKey
 from analyzer.model.trails import StoredFile, TrailPlace, TrailSource
 from analyzer.pulls.batches import columns_of
@@ -90,6 +90,8 @@ class IngestOptions:
     today: int
     since: int | None = None
     processes: int = 2
+    #: Called with what records say of pullers before ``origin`` tells where these are.
+    prepare: Callable[[Iterable[Hints]], None] | None = None
 
 
 class Ingester:
@@ -288,6 +290,8 @@ class Ingester:
         files: Sequence[FileMark],
         evidence: Sequence[Evidence] = (),
     ) -> None:
+        if self._options.prepare is not None:
+            self._options.prepare(hints for extract in extracts for hints in extract.hints)
         columns = columns_of(extracts, self._options.origin)
         totals.undated += sum(extract.undated for extract in extracts)
         totals.written += self._store.write(PullBatch(columns, tuple(files), tuple(evidence)))

@@ -6,26 +6,45 @@ Below the command line, without clock or files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from analyzer.collect.ip_ranges import IP_RANGES_URL, FetchedIpRanges, fetch_ip_ranges
-from analyzer.errors import InputError, RunError
-from analyzer.model.records import ReadStatus, UseKind
+from analyzer.errors import DemurrageError, InputError, RunError
+from analyzer.model.pulls import Hints, Machine, Told
+from analyzer.model.records import Gap, ReadStatus, UseKind
 from analyzer.model.units import from_ms, iso, to_ms
 from analyzer.model.usage import SOURCES
 from analyzer.pulls.addresses import AddressBook, IpRanges, parse_ip_ranges
-from analyzer.pulls.origin import Inventory, KnownOrigin, ReadPlace, SeenUse, take_inventory
+from analyzer.pulls.origin import (
+    Inventory,
+    KnownOrigin,
+    ReadPlace,
+    SeenUse,
+    machines_of,
+    take_inventory,
+)
 from analyzer.pulls.role_rules import RoleRule
 from analyzer.store.engine import Database
 from analyzer.store.ip_ranges import StoredIpRanges, get_ip_ranges, put_ip_ranges
-from analyzer.store.machines import machine_regions
+from analyzer.store.machines import forget_machines, machine_regions, remember_machines
 from analyzer.store.snapshots import newest_snapshots
 from analyzer.store.workload_frames import load_workload_frames
 
 _STORED: Final = "the ip-ranges in the database"
+
+
+class Finder(Protocol):
+    """Whoever finds machines: `analyzer.collect.machines.MachineFinder`."""
+
+    @property
+    def gaps(self) -> Sequence[Gap]:
+        """What was refused."""
+
+    def find(self, wanted: Mapping[str, Collection[str]], today: int) -> Sequence[Machine]:
+        """Those of ``wanted`` (ids by account) that are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +108,85 @@ def update_from_aws(
     return _update(ranges, known, IP_RANGES_URL)
 
 
-def known_origin(database: Database, rules: Collection[RoleRule] = ()) -> KnownOrigin:
-    """Whoever tells where pullers are, by all that the database knows, and by ``rules``.
+class Locator:
+    """Tells where pullers are by all that the database knows; an `analyzer.model.pulls.Origin`.
 
-    Workloads are those of each registry's newest snapshot. Raises RunError where the ip-ranges in the
-    database are damaged.
+    Workloads are those of each registry's newest snapshot. Machines that are not known are asked for
+    where somebody can be asked, and remembered. For one thread.
     """
-    with database.read() as connection:
-        machines = machine_regions(connection)
-    return KnownOrigin(
-        inventory=_inventory(database), machines=machines, addresses=address_book(database), rules=rules
-    )
+
+    def __init__(
+        self,
+        database: Database,
+        today: int,
+        rules: Collection[RoleRule] = (),
+    ) -> None:
+        """``today`` is in days since 1970-01-01 UTC.
+
+        Raises RunError where the ip-ranges in the database are damaged.
+        """
+        self._database = database
+        self._today = today
+        self._open_finder: Callable[[], Finder] | None = None
+        self._finder: Finder | None = None
+        self._problem = ""
+        with database.read() as connection:
+            self._machines = machine_regions(connection)
+        self._origin = KnownOrigin(
+            inventory=_inventory(database),
+            machines=self._machines,
+            addresses=address_book(database),
+            rules=rules,
+        )
+
+    def ask_with(self, open_finder: Callable[[], Finder]) -> None:
+        """From now on ask for machines that are not known.
+
+        ``open_finder`` is called when there is the first, and may raise any DemurrageError.
+        """
+        self._open_finder = open_finder
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be used to tell regions and why, a line each."""
+        found = [gap.detail for gap in self._finder.gaps] if self._finder is not None else []
+        if self._problem:
+            found.insert(0, self._problem)
+        if not self._origin.has_addresses:
+            found.append(
+                "addresses tell no region: AWS's ip-ranges are not in the database; run: demurrage update"
+            )
+        return found
+
+    def tell(self, hints: Hints, /) -> Told:
+        """Where the puller is; NOT_TOLD where nothing tells."""
+        return self._origin.tell(hints)
+
+    def prepare(self, hints: Iterable[Hints]) -> None:
+        """Find the machines that ``hints`` name, before these are told."""
+        wanted = {
+            account: unknown
+            for account, names in machines_of(hints).items()
+            if (unknown := names - self._machines.keys())
+        }
+        if not wanted or self._open_finder is None or self._problem:
+            return
+        if self._finder is None:
+            try:
+                self._finder = self._open_finder()
+            except DemurrageError as error:
+                self._problem = f"EC2 instances and VPC endpoints were not asked for: {error}"
+                return
+        found = self._finder.find(wanted, self._today)
+        if found:
+            with self._database.write() as connection:
+                remember_machines(connection, found)
+            self._machines.update((machine.name, machine.region) for machine in found)
+
+    def forget(self, before_day: int) -> int:
+        """Forget machines last seen before ``before_day``; gives how many those are."""
+        with self._database.write() as connection:
+            return forget_machines(connection, before_day)
 
 
 def address_book(database: Database) -> AddressBook | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,9 @@ from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from analyzer.collect.clients import CallSettings
-    from analyzer.ingesting import IngestTotals
+    from analyzer.collect.places import Places
+    from analyzer.ingesting import Ingester, IngestTotals
+    from analyzer.origins import Locator
     from analyzer.pulls.role_rules import RoleRule
     from analyzer.store.engine import Database
 
@@ -148,28 +152,56 @@ def ingest(
     options: dict[str, Any],
 ) -> list[IngestTotals]:
     """Take in each source; ``options`` are those of `collect_options`."""
-    from analyzer.ingesting import Ingester, IngestOptions
-    from analyzer.origins import known_origin
+    from analyzer.ingesting import REMEMBERED_DAYS, Ingester, IngestOptions
+    from analyzer.origins import Locator
     from analyzer.pulls.records import Rules
-    from analyzer.store.snapshots import newest_snapshots
 
     today = int(time.time()) // _DAY_SECONDS
+    locator = Locator(database, today, rules)
     ingester = Ingester(
         database,
         IngestOptions(
             rules=Rules(scanners),
-            origin=known_origin(database, rules),
+            origin=locator,
             today=today,
             since=None if since is None else int(since.timestamp()) // _DAY_SECONDS,
             processes=processes,
+            prepare=locator.prepare,
         ),
     )
     totals = [ingester.folder(Path(name)) for name in trails if not name.startswith(_S3)]
     buckets = [name for name in trails if name.startswith(_S3)]
-    if not buckets and not lookup:
-        ingester.finish()
-        return totals
+    if buckets or lookup:
+        totals += _from_aws(database, ingester, locator, buckets, lookup=lookup, options=options)
+    ingester.finish()
+    locator.forget(today - REMEMBERED_DAYS)
+    totals[-1].notes += locator.notes
+    return totals
+
+
+def _from_aws(
+    database: Database,
+    ingester: Ingester,
+    locator: Locator,
+    buckets: Sequence[str],
+    *,
+    lookup: bool,
+    options: dict[str, Any],
+) -> list[IngestTotals]:
+    """Take in trails' buckets and event histories; unknown machines are asked for in the same accounts."""
+    from analyzer.collect.accounts import find_places
+    from analyzer.collect.machines import MachineFinder
+    from analyzer.store.snapshots import newest_snapshots
+
     sessions, regions = aws_sessions(options.pop("profile"), options.pop("region"))
+    settings = _settings(options)
+
+    @cache
+    def find() -> Places:
+        return find_places(sessions, aws_choice(regions, len(sessions), **options), settings)
+
+    locator.ask_with(lambda: MachineFinder(find().places, settings))
+    totals = []
     if buckets:
         from analyzer.collect.trails import TrailBucket
 
@@ -177,16 +209,12 @@ def ingest(
             registries = list(newest_snapshots(connection))
         for name in buckets:
             first = next((region for region in regions if region != "all"), "us-east-1")
-            totals.append(
-                ingester.trail(TrailBucket(name, sessions[0], _settings(options), first), registries)
-            )
+            totals.append(ingester.trail(TrailBucket(name, sessions[0], settings, first), registries))
     if lookup:
-        from analyzer.collect.accounts import find_places
         from analyzer.collect.lookups import HISTORY_DAYS, EventHistory
         from analyzer.model.records import PUBLIC_REGION
 
-        settings = _settings(options)
-        found = find_places(sessions, aws_choice(regions, len(sessions), **options), settings)
+        found = find()
         histories = {
             place.key: EventHistory(place, settings)
             for place in found.places
@@ -196,7 +224,6 @@ def ingest(
         for key, gap in found.gaps:
             row.fail(f"{key.account}/{key.region}".strip("/"), f"{gap.call}: {gap.reason} {gap.detail}")
         totals.append(row)
-    ingester.finish()
     return totals
 
 

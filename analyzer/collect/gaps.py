@@ -34,11 +34,12 @@ _UNKNOWN_WITHOUT = {
     "DescribeRepositoryCreationTemplates": "what new repositories would be set to is unknown",
 }
 
-#: The same of workloads, by the service that runs them.
+#: The same of workloads and pullers, by the service that runs them.
 _UNKNOWN_WORKLOADS = {
     "apprunner": "which images App Runner runs is not fully known",
     "batch": "which images Batch runs is not fully known",
     "codebuild": "which images CodeBuild builds in is not fully known",
+    "ec2": "the regions of instances and VPC endpoints there are not known",
     "ecs": "which images ECS runs is not fully known",
     "eks": "which images EKS runs is not fully known",
     "events": "which images rules start tasks of is not fully known",

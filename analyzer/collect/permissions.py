@@ -28,6 +28,8 @@ ENTER: Final = "enter"
 TRAIL: Final = "trail"
 #: …or from the event history of each registry's account.
 LOOKUP: Final = "lookup"
+#: Where the regions of pullers are to be told by their instances and endpoints.
+MACHINES: Final = "machines"
 
 #: By source of workloads, what it is for and what reading it takes. All of it lists what there is in
 #: the account, so a narrower resource would let in no less; and what is about single functions, models
@@ -221,6 +223,14 @@ PERMISSIONS: Final = (
         },
     ),
     *_rows(LOOKUP, EVERYTHING, {"cloudtrail:LookupEvents": "pulls of the last 90 days, without a trail"}),
+    *_rows(
+        MACHINES,
+        EVERYTHING,
+        {
+            "ec2:DescribeInstances": "the regions of instances that pull",
+            "ec2:DescribeVpcEndpoints": "the regions of endpoints that pulls come through",
+        },
+    ),
     *_rows(ENTER, ROLES, {"sts:AssumeRole": "entering other accounts"}),
 )
 

@@ -120,6 +120,8 @@ UNTRIED: Mapping[str, str] = {
             "cloudtrail:GetEventSelectors",
             "cloudtrail:GetTrailStatus",
             "cloudtrail:LookupEvents",
+            "ec2:DescribeInstances",
+            "ec2:DescribeVpcEndpoints",
             "s3:GetObject",
             "s3:ListBucket",
         ),

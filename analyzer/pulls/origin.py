@@ -123,7 +123,7 @@ def _only_region(kinds: Mapping[UseKind, set[str]], wholes: Collection[bool]) ->
 
 
 class KnownOrigin:
-    """Tells where pullers are; an `analyzer.model.pulls.Origin`. Changes never, safe to share."""
+    """Tells where pullers are; an `analyzer.model.pulls.Origin`."""
 
     def __init__(
         self,
@@ -135,10 +135,10 @@ class KnownOrigin:
     ) -> None:
         """``machines`` gives the regions of EC2 instances (``i-…``) and VPC endpoints (``vpce-…``).
 
-        Without ``addresses`` no address tells anything.
+        It may grow as more of them become known. Without ``addresses`` no address tells anything.
         """
         self._inventory = inventory or Inventory()
-        self._machines = machines or {}
+        self._machines = {} if machines is None else machines
         self._addresses = addresses
         self._rules = tuple(rules)
 
@@ -196,6 +196,16 @@ class KnownOrigin:
 def instance_of(session: str) -> str:
     """The EC2 instance that a role's ``session`` is named for, as those of instance profiles are; or ""."""
     return session if _INSTANCE.fullmatch(session) else ""
+
+
+def machines_of(hints: Iterable[Hints]) -> dict[str, set[str]]:
+    """By account of the principal, the instances and endpoints that ``hints`` name."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for one in hints:
+        names = {instance_of(one.session), one.endpoint} - {""}
+        if names and one.principal_account:
+            found[one.principal_account] |= names
+    return dict(found)
 
 
 def _overrules(told: Told, first: Told) -> bool:
