@@ -96,8 +96,8 @@ def test_bytes_of_answers_are_counted_errors_too() -> None:
 
 def test_calls_that_aws_charges_for_are_told_apart() -> None:
     counts = CallCounts()
-    counts.calls.update({"ecr:DescribeImages": 5, "ce:GetCostAndUsage": 2, "cex:Other": 3})
-    assert counts.billed == 2
+    counts.calls.update({"ecr:DescribeImages": 5, "ce:GetCostAndUsage": 2, "cex:Other": 3, "s3:GetObject": 4})
+    assert counts.billed == 6
 
 
 def test_credentials_of_ones_own_that_fail_end_the_run() -> None:
