@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analyzer.model.explanation import Departure, Explanation, Family, Relative
+from analyzer.model.explanation import Departure, Explanation, Family, Relative, SeenPulls
 from analyzer.model.results import ScopedBytes
-from analyzer.model.units import GB, iso
+from analyzer.model.units import GB, from_day, iso
 from analyzer.model.verdicts import Outcome
 from reports.csv import neutral
 from reports.text import json_escaped, shortened, visible
@@ -95,6 +95,7 @@ def _facts(explanation: Explanation) -> list[str]:
         ("Tags", tags),
         ("Pushed", _moment(explanation.pushed_at, "unknown")),
         ("Pulled", _pull(explanation.pulled_at) or "no pull is recorded"),
+        *(("Asked for", said) for said in _seen(explanation.seen_pulls)),
         ("Status", explanation.status),
     ]
     for label, moment in (("Archived", explanation.archived_at), ("Restored", explanation.activated_at)):
@@ -111,6 +112,45 @@ def _facts(explanation: Explanation) -> list[str]:
     if explanation.protected is not None:
         rows.append(("Protected", "yes" if explanation.protected else "no"))
     return [line for label, value in rows for line in _labelled(label, value)]
+
+
+def _seen(seen: SeenPulls | None) -> list[str]:
+    """When it was last asked for, as CloudTrail recorded it; nothing is claimed of days not covered."""
+    if seen is None:
+        return []
+    if seen.first_day is None or seen.last_day is None:
+        return ["unknown: CloudTrail was not read for its registry since its push"]
+    said = []
+    if seen.by_digest_day is not None:
+        said.append(f"by digest last on {from_day(seen.by_digest_day)}, as CloudTrail recorded it")
+    if seen.by_tag_day is not None and seen.by_tag_day > (seen.by_digest_day or 0):
+        said.append(
+            f"by the tag {seen.tag} last on {from_day(seen.by_tag_day)}, as CloudTrail recorded it; "
+            "the tag may have meant another image then"
+        )
+    days = f"from {from_day(seen.first_day)} to {from_day(seen.last_day)}"
+    if not said and seen.is_covered:
+        return [f"by nobody {days}, as CloudTrail recorded it on every day"]
+    if not said:
+        covered = f"{seen.complete_days:,} of these {seen.last_day - seen.first_day + 1:,} days"
+        return [f"not known: CloudTrail recorded nothing {days}, but only {covered} are covered completely"]
+    return said
+
+
+def _seen_object(seen: SeenPulls | None) -> dict[str, Any] | None:
+    """The same for programs."""
+    if seen is None:
+        return None
+    days = (seen.first_day, seen.last_day, seen.by_digest_day, seen.by_tag_day)
+    first, last, by_digest, by_tag = (None if day is None else from_day(day).isoformat() for day in days)
+    return {
+        "first_day": first,
+        "last_day": last,
+        "complete_days": seen.complete_days,
+        "covered": seen.is_covered,
+        "by_digest": by_digest,
+        "by_tag": None if by_tag is None else {"tag": seen.tag, "day": by_tag},
+    }
 
 
 def _users(explanation: Explanation) -> list[str]:
@@ -246,6 +286,7 @@ def explain_json(explanation: Explanation) -> str:
         "tags": list(explanation.tags),
         "pushed_at": _iso(explanation.pushed_at),
         "pulled_at": _pull(explanation.pulled_at),
+        "asked_for": _seen_object(explanation.seen_pulls),
         "archived_at": _iso(explanation.archived_at),
         "activated_at": _iso(explanation.activated_at),
         "status": explanation.status,

@@ -24,12 +24,14 @@ from analyzer.errors import InputError
 
 if TYPE_CHECKING:
     from analyzer.lifecycle.policy import Policy
-    from analyzer.model.explanation import Explanation
+    from analyzer.model.explanation import Explanation, SeenPulls
     from analyzer.references import ImageReference
+    from analyzer.store.engine import Database
     from analyzer.what_if import World
 
 #: Images that the refusal of a name for several of them lists.
 _LISTED = 10
+_DAY_MS = 86_400_000
 
 
 @click.command("explain", context_settings=HELP)
@@ -69,9 +71,12 @@ def explain_command(
         raise InputError("--manifests needs the images they belong to; give them with --images FILE")
     reference = _reference(image)
     candidate = None if policy is None else read_policy(shared, policy)
+    from analyzer.store.opening import open_database
+
+    database = None if images else open_database(shared.db_url)
     explanation = _explained(
         shared,
-        world_of_files(images, manifests, at=at) if images else _from_database(shared, at),
+        world_of_files(images, manifests, at=at) if database is None else _from_database(database, at),
         reference,
         (candidate, str(policy)),
         in_use,
@@ -79,6 +84,8 @@ def explain_command(
         protect,
         is_stored=not images,
     )
+    if database is not None:
+        explanation = replace(explanation, seen_pulls=_seen_pulls(database, explanation))
     shared.write(_rendered(explanation, shared.format))
     return WITH_GAPS if explanation.gaps and not images else 0
 
@@ -163,12 +170,29 @@ def _ambiguous(world: World, reference: ImageReference, positions: Sequence[int]
     return f"{reference.text} names {len(uris):,} images; name one of them: {shown}{more}"
 
 
-def _from_database(shared: Common, at: datetime | None) -> World:
+def _from_database(database: Database, at: datetime | None) -> World:
     from analyzer.model.units import to_ms
-    from analyzer.store.opening import open_database
     from analyzer.what_if import load_world
 
-    return load_world(open_database(shared.db_url), at_ms=None if at is None else to_ms(at))
+    return load_world(database, at_ms=None if at is None else to_ms(at))
+
+
+def _seen_pulls(database: Database, explanation: Explanation) -> SeenPulls | None:
+    """What CloudTrail recorded of the image since its push."""
+    from analyzer.model.units import to_ms
+    from analyzer.store.last_pulls import load_seen_pulls
+
+    pushed_at = explanation.pushed_at
+    with database.read() as connection:
+        return load_seen_pulls(
+            connection,
+            explanation.account,
+            explanation.region,
+            explanation.repository,
+            explanation.digest,
+            explanation.tags,
+            0 if pushed_at is None else to_ms(pushed_at) // _DAY_MS,
+        )
 
 
 def _rendered(explanation: Explanation, form: str) -> str:

@@ -82,6 +82,29 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPulls:
+    """When an image was last asked for, as CloudTrail recorded it; days since 1970-01-01 UTC."""
+
+    #: Since its push, the first and last that anything is known of in its registry; None for none.
+    first_day: int | None
+    last_day: int | None
+    #: Of these and the days between, those that are covered completely.
+    complete_days: int
+    #: None where it was not seen to be asked for so.
+    by_digest_day: int | None
+    #: By ``tag``, which it has now, and which may have meant another image then.
+    by_tag_day: int | None
+    tag: str
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether every day since its push, or since anything is known, is covered completely."""
+        if self.first_day is None or self.last_day is None:
+            return False
+        return self.complete_days == self.last_day - self.first_day + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Everything about one artifact. "" is an account, region or repository that is not known."""
 
@@ -126,5 +149,7 @@ class Explanation:
     possibly_in_use: bool = False
     #: Which workloads were looked at; None where these were not asked about.
     coverage: Coverage | None = None
+    #: None where CloudTrail was never read, and for documents.
+    seen_pulls: SeenPulls | None = None
     #: About its repository or registry.
     gaps: tuple[Gap, ...] = ()

@@ -8,7 +8,9 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from analyzer.model.explanation import Departure, Explanation, Family, Relative, TraceStep
+import pytest
+
+from analyzer.model.explanation import Departure, Explanation, Family, Relative, SeenPulls, TraceStep
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes
 from analyzer.model.units import GB
@@ -208,3 +210,48 @@ def test_a_stored_pull_is_shown_as_the_day_that_it_is() -> None:
     assert json.loads(explain_json(stored))["pulled_at"] == "2026-11-24"
     exact = replace(EXPLANATION, pulled_at=datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC))
     assert "Pulled    2026-11-24T01:02:03Z\n" in explain_text(exact)
+
+
+_SEEN = SeenPulls(
+    first_day=20_770, last_day=20_779, complete_days=10, by_digest_day=20_775, by_tag_day=None, tag=""
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (_SEEN, "by digest last on 2026-11-18, as CloudTrail recorded it"),
+        (
+            replace(_SEEN, by_digest_day=None, by_tag_day=20_776, tag="v1"),
+            "by the tag v1 last on 2026-11-19, as CloudTrail recorded it; the tag may have",
+        ),
+        (replace(_SEEN, by_digest_day=None), "by nobody from 2026-11-13 to 2026-11-22, as CloudTrail"),
+        (
+            replace(_SEEN, by_digest_day=None, complete_days=9),
+            "not known: CloudTrail recorded nothing from 2026-11-13 to 2026-11-22, but only 9",
+        ),
+        (
+            replace(_SEEN, first_day=None, last_day=None, by_digest_day=None),
+            "unknown: CloudTrail was not read",
+        ),
+    ],
+)
+def test_what_cloudtrail_saw_stands_beside_what_ecr_recorded(seen: SeenPulls, said: str) -> None:
+    text = " ".join(explain_text(replace(EXPLANATION, seen_pulls=seen)).split())
+    assert f"Pulled no pull is recorded Asked for {said}" in text
+
+
+def test_a_tag_asked_for_no_later_than_the_digest_says_nothing_new() -> None:
+    seen = replace(_SEEN, by_tag_day=20_775, tag="v1")
+    assert "by the tag" not in explain_text(replace(EXPLANATION, seen_pulls=seen))
+    document = json.loads(explain_json(replace(EXPLANATION, seen_pulls=seen)))
+    assert document["asked_for"] == {
+        "first_day": "2026-11-13",
+        "last_day": "2026-11-22",
+        "complete_days": 10,
+        "covered": True,
+        "by_digest": "2026-11-18",
+        "by_tag": {"tag": "v1", "day": "2026-11-18"},
+    }
+    assert json.loads(explain_json(EXPLANATION))["asked_for"] is None
+    assert "Asked for" not in explain_text(EXPLANATION)

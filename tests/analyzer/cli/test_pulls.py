@@ -172,7 +172,9 @@ def test_the_report_says_so_too(pulls: Cli, demurrage: Cli, tmp_path: Path) -> N
     assert document["pulls"]["findings"] == _document(pulls("--format", "json"))["findings"]
 
 
-def test_recorded_pulls_are_counted_priced_and_put_together(pulls: Cli, tmp_path: Path) -> None:
+def test_recorded_pulls_are_counted_priced_and_put_together(
+    pulls: Cli, demurrage: Cli, tmp_path: Path
+) -> None:
     refused = pulls("--by", "day")
     assert refused.status == 2
     assert "--by day is about recorded pulls" in refused.err
@@ -200,6 +202,8 @@ def test_recorded_pulls_are_counted_priced_and_put_together(pulls: Cli, tmp_path
         ("references", "us-east-1"),
         ("recorded", "unknown"),
     ]
+    told = json.loads(demurrage("explain", "--db", URL, f"{EU_HOST}/app:v1", "--format", "json").out)
+    assert (told["asked_for"]["last_day"], told["asked_for"]["by_digest"]) == ("2026-11-20", None)
     assert (
         _document(pulls("--repository", "tool", "--format", "json"))["recorded"]["total"]["layer_pulls"] == 0
     )
