@@ -16,6 +16,7 @@ from analyzer.model.records import ReadStatus
 from analyzer.model.units import from_ms, iso
 from analyzer.store import tables
 from analyzer.store.engine import MOUNTS, ChangedError, Database
+from analyzer.store.ip_ranges import ip_ranges_date
 from analyzer.store.leases import STALE_AFTER_MS, HeldLease, held_leases
 from analyzer.store.schema import SchemaStatus, schema_error, schema_status
 
@@ -26,6 +27,8 @@ _LOOKS = 5
 #: A night may start late and take long; a snapshot that is older was missed.
 _NIGHT_MS = 36 * 3_600_000
 _WEEK_MS = 7 * 24 * 3_600_000
+#: AWS's ip-ranges that are older miss addresses that are in use.
+_QUARTER_MS = 91 * 24 * 3_600_000
 _MIB = 2**20
 #: Room that a night takes at least: its log, the report, temporary files.
 _ROOM_BYTES = 64 * _MIB
@@ -101,6 +104,7 @@ def _contents_once(database: Database, now_ms: int) -> list[Check]:
             _leases(held),
             _runs(connection, held, now_ms),
             *_snapshots(connection, now_ms),
+            *_ip_ranges(connection, now_ms),
         ]
 
 
@@ -362,3 +366,21 @@ def _snapshots(connection: Connection, now_ms: int) -> Iterator[Check]:
         yield Check(id=name, status=_OK, found=f"{what} a complete snapshot of the last night")
     elif not rows:
         yield Check(id=name, status=CheckStatus.SKIPPED, found="no snapshot yet")
+
+
+def _ip_ranges(connection: Connection, now_ms: int) -> Iterator[Check]:
+    """How old AWS's ip-ranges are, where there are pulls whose addresses tell regions by them."""
+    name, mend = "database.ip_ranges", "run: demurrage update"
+    made_at_ms = ip_ranges_date(connection)
+    if made_at_ms is None:
+        if connection.execute(select(tables.pull_coverage.c.day).limit(1)).first() is not None:
+            found = "none: the addresses of pulls tell no region"
+            yield Check(id=name, status=CheckStatus.SKIPPED, found=found, mend=mend)
+        return
+    made_at = iso(from_ms(made_at_ms))
+    if now_ms - made_at_ms > _QUARTER_MS:
+        days = (now_ms - made_at_ms) // 86_400_000
+        found = f"AWS's of {made_at} are {days:,} days old, and change every week"
+        yield Check(id=name, status=_WARNING, found=found, mend=mend)
+    else:
+        yield Check(id=name, status=_OK, found=f"AWS's of {made_at}")

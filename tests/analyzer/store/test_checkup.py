@@ -19,6 +19,7 @@ from analyzer.model.records import RegistryKey
 from analyzer.store import checkup, tables
 from analyzer.store.checkup import check_database
 from analyzer.store.engine import Database
+from analyzer.store.ip_ranges import StoredIpRanges, put_ip_ranges
 from analyzer.store.leases import hold_lease, registry_id
 from tests.support.databases import Provider, opened
 
@@ -140,6 +141,34 @@ def test_a_registry_without_a_complete_snapshot_is_a_warning(database: Database)
         connection.execute(update(tables.snapshot).values(status="partial"))
     check = _named(_look(database), "database.snapshots")
     assert (check.status, check.subject) == (CheckStatus.WARNING, "123456789012/eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "said"),
+    [
+        (3, CheckStatus.OK, "AWS's of 2025-11-21T16:00:00Z"),
+        (100, CheckStatus.WARNING, "AWS's of 2025-08-16T16:00:00Z are 100 days old, and change every week"),
+        (None, CheckStatus.SKIPPED, "none: the addresses of pulls tell no region"),
+    ],
+)
+def test_ip_ranges_are_looked_at_where_there_are_pulls(
+    database: Database, days: int | None, status: CheckStatus, said: str
+) -> None:
+    assert not [check for check in _look(database) if check.id == "database.ip_ranges"]
+    evidence = {"hours": 1, "has_reads": 1, "is_whole": 0, "problem": ""}
+    with database.write() as connection:
+        connection.execute(
+            insert(tables.pull_coverage).values(
+                day=1, account=KEY.account, region=KEY.region, source="s", **evidence
+            )
+        )
+        if days is not None:
+            made_at_ms = NOW - days * 24 * HOUR
+            given = StoredIpRanges(created_at_ms=made_at_ms, stored_at_ms=NOW, source="f", document=b"{}")
+            put_ip_ranges(connection, given)
+    check = _named(_look(database), "database.ip_ranges")
+    assert (check.status, check.found) == (status, said)
+    assert bool(check.mend) == (status is not CheckStatus.OK)
 
 
 class _Usage(NamedTuple):
