@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from analyzer.demo.catalogue import EUROPE, MAIN
+from analyzer.demo.catalogue import EUROPE, MAIN, WEST
 from analyzer.demo.plan import Repository
 
 #: Region, repository, and how many pushes of tagged images ago its service was last deployed.
@@ -27,8 +27,17 @@ _DEPLOYED = (
     (EUROPE, "eu/invoicing", 8),
     (EUROPE, "eu/storefront", 0),
 )
+#: The same for services that run in another region than their image lies in: the first could take its
+#: replica there.
+_DEPLOYED_AFAR = (
+    (MAIN, "orders/api", 0, EUROPE),
+    (MAIN, "catalog/api", 1, EUROPE),
+    (MAIN, "ml/inference", 2, WEST),
+)
 #: Region and repository of images that CodeBuild builds in.
 _BUILT_IN = ((MAIN, "platform/terraform"), (MAIN, "ml/notebooks"))
+#: What a project builds in that nobody keeps in ECR.
+_UPSTREAM = "docker.io/library/python:3.13-slim"
 #: Revisions that each service has had, the one that runs included.
 _REVISIONS = 3
 
@@ -57,13 +66,14 @@ class Project:
 def services_of(account: str, repositories: Iterable[Repository]) -> Iterator[Service]:
     """The services, deployed from what is in ``repositories``."""
     by_name = {(one.region, one.name): one for one in repositories}
-    for region, name, ago in _DEPLOYED:
+    at_home = ((region, name, ago, region) for region, name, ago in _DEPLOYED)
+    for region, name, ago, runs_in in (*at_home, *_DEPLOYED_AFAR):
         tagged = _tagged(account, by_name[region, name])
         if tagged:
             until = max(1, len(tagged) - ago)
             deployed = tagged[max(0, until - _REVISIONS) : until]
             references = tuple(reference for reference, _ in deployed)
-            yield Service(region, name.replace("/", "-"), references, deployed[-1][1])
+            yield Service(runs_in, name.replace("/", "-"), references, deployed[-1][1])
 
 
 def projects_of(account: str, repositories: Iterable[Repository]) -> Iterator[Project]:
@@ -72,6 +82,7 @@ def projects_of(account: str, repositories: Iterable[Repository]) -> Iterator[Pr
     for region, name in _BUILT_IN:
         if tagged := _tagged(account, by_name[region, name]):
             yield Project(region, name.replace("/", "-"), tagged[-1][0])
+    yield Project(MAIN, "data-quality", _UPSTREAM)
 
 
 def _tagged(account: str, repository: Repository) -> list[tuple[str, str]]:
