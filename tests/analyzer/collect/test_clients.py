@@ -20,14 +20,8 @@ from tests.support.stub_ecr import Answer, Fault
 OTHER = "us-east-1"
 
 
-class _Access(OwnAccess):
-    """The way into somebody else's account."""
-
-    is_own = False
-
-
 def client(settings: CallSettings, region: str = REGION, *, is_own: bool = True) -> AwsRegistryClient:
-    access = OwnAccess(session(), "") if is_own else _Access(session(), "")
+    access = OwnAccess(session(), "", is_own=is_own)
     return AwsRegistryClient(Place(RegistryKey("aws", ACCOUNT, region), access), settings)
 
 
@@ -51,7 +45,7 @@ def test_each_operation_and_registry_has_a_rate_of_its_own() -> None:
     Aws(generate(1, 1, 1, 1))
     waits: list[float] = []
     settings = CallSettings(
-        requests_per_second=2.0, operation_rates={"GetAccountSetting": 1e9}, sleep=waits.append
+        requests_per_second=2.0, operation_rates={"ecr:GetAccountSetting": 1e9}, sleep=waits.append
     )
     here, there = client(settings), client(settings, OTHER)
     here.call("DescribeRepositories")
