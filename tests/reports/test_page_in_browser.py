@@ -1,6 +1,7 @@
 """The page in a real browser, from the disk: quiet, narrow enough, legible, sortable by keyboard."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from reports.html import render_html
 from tests.support.frontier_fixture import with_frontier
+from tests.support.pulls_fixture import FINDINGS, pull_report, recorded_pulls
 from tests.support.report_fixture import build_report
 
 _CHROMIUM = Path("/usr/bin/chromium")
@@ -34,7 +36,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     report = build_report(
         260, hostile=True, gaps=True, unknowns=True, not_read=True, unpriced=True, mounting="mixed"
     )
-    path.write_text(render_html(with_frontier(report)), encoding="utf-8")
+    pulls = replace(pull_report(*FINDINGS), recorded=recorded_pulls())
+    path.write_text(render_html(with_frontier(replace(report, pulls=pulls))), encoding="utf-8")
     return path.as_uri()
 
 
@@ -98,7 +101,7 @@ def test_without_script_everything_is_there_and_nothing_looks_clickable(browser:
     page.goto(address)
     assert page.locator("button").count() == 0
     assert page.locator("#repositories-table tbody tr").count() == 200
-    assert page.locator("svg[role=img]").count() == 4
+    assert page.locator("svg[role=img]").count() == 6
     assert page.locator("#gaps-table").is_visible()
     context.close()
 

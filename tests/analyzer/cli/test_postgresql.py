@@ -47,6 +47,8 @@ def _questions(image: str) -> list[tuple[str, ...]]:
             ("frontier", "--format", form),
             ("explain", image, *policy, "--format", form),
             ("lint", *policy, "--format", form),
+            ("pulls", "--format", form),
+            ("pulls", "--by", "route", "--format", form),
         ]
     return [*asked, ("what-if", *policy, "--against", "live", "--format", "markdown")]
 
