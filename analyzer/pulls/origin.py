@@ -70,11 +70,10 @@ class Inventory:
 
     def tell(self, hints: Hints) -> Told | None:
         """The one region in which workloads of the principal's account name the repository."""
-        if not hints.principal_account or _PEOPLE.fullmatch(hints.principal):
+        told = self.places.get((hints.principal_account, hints.account, hints.region, hints.repository))
+        if told is None or not hints.principal_account or _PEOPLE.fullmatch(hints.principal):
             return None
-        return self.places.get(
-            (hints.principal_account, hints.account, hints.region, hints.repository),
-        )
+        return told
 
 
 def take_inventory(uses: Iterable[SeenUse], read: Iterable[ReadPlace]) -> Inventory:
