@@ -38,7 +38,7 @@ class ArrowReader:
         self._asked = False
 
     def batches(self, connection: Connection, query: Select[Any]) -> Iterator[Any] | None:
-        """Record batches of ``query``, whose only parameters are integers.
+        """Record batches of ``query``, whose only parameters are integers and texts.
 
         None where the database is better read through ``connection`` itself, or cannot be read
         otherwise. Raises RunError when the query fails.
@@ -117,10 +117,14 @@ def _address(connection: Connection) -> str:
 
 
 def _statement(connection: Connection, query: Select[Any]) -> str:
-    """The text of ``query``; the COPY that ADBC wraps around it takes no parameters."""
+    """The text of ``query``; the COPY that ADBC wraps around it takes no parameters.
+
+    Texts are quoted for the server's standard_conforming_strings, which SQLAlchemy asks for: both
+    connections come by it in the same way.
+    """
     dialect = connection.dialect
     values = query.compile(dialect=dialect).params.values()
-    if not all(type(value) is int for value in values):
-        raise TypeError("a bulk read takes integers as parameters and nothing else")
+    if not all(type(value) in (int, str) for value in values):
+        raise TypeError("a bulk read takes integers and texts as parameters and nothing else")
     # What the driver would take for the mark of a parameter is not one here.
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace("%%", "%")

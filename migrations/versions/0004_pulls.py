@@ -10,12 +10,31 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-# The same on SQLite and PostgreSQL.
-_VIEW = """
+_SQLITE_VIEW = """
     CREATE VIEW v_pulls AS
-    SELECT {day} AS day, pull_target.account, pull_target.region, pull_target.repository,
+    SELECT date(pull.day * 86400, 'unixepoch') AS day,
+           pull_target.account, pull_target.region, pull_target.repository,
            CASE pull_target.kind WHEN 0 THEN 'layer' ELSE 'image' END AS kind,
-           {digest} AS digest, tag_name.name AS tag, blob.size_bytes,
+           digest.algorithm || ':' || lower(hex(digest.hash)) AS digest,
+           tag_name.name AS tag, blob.size_bytes,
+           puller.account AS principal_account, puller.principal,
+           puller.region AS puller_region, puller.method, puller.confidence, pull.times
+    FROM pull
+    JOIN pull_target ON pull_target.id = pull.target_id
+    JOIN puller ON puller.id = pull.puller_id
+    LEFT JOIN digest ON digest.id = pull_target.digest_id
+    LEFT JOIN blob ON blob.digest_id = pull_target.digest_id
+    LEFT JOIN tag_name ON tag_name.id = pull_target.tag_name_id
+    WHERE pull_target.kind < 10
+"""
+
+_POSTGRESQL_VIEW = """
+    CREATE VIEW v_pulls AS
+    SELECT to_char(DATE '1970-01-01' + pull.day, 'YYYY-MM-DD') AS day,
+           pull_target.account, pull_target.region, pull_target.repository,
+           CASE pull_target.kind WHEN 0 THEN 'layer' ELSE 'image' END AS kind,
+           digest.algorithm || ':' || encode(digest.hash, 'hex') AS digest,
+           tag_name.name AS tag, blob.size_bytes,
            puller.account AS principal_account, puller.principal,
            puller.region AS puller_region, puller.method, puller.confidence, pull.times
     FROM pull
@@ -102,8 +121,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("day", "account", "region", "source", name=op.f("pk_pull_coverage")),
         sqlite_with_rowid=False,
     )
-    if op.get_bind().dialect.name == "sqlite":
-        day, digest = "date(pull.day * 86400, 'unixepoch')", "lower(hex(digest.hash))"
-    else:
-        day, digest = "to_char(DATE '1970-01-01' + pull.day, 'YYYY-MM-DD')", "encode(digest.hash, 'hex')"
-    op.execute(_VIEW.format(day=day, digest=f"digest.algorithm || ':' || {digest}"))
+    op.execute(_SQLITE_VIEW if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL_VIEW)

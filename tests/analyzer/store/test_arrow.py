@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Integer, LargeBinary, Select, cast, func, insert, literal, make_url, select
+from sqlalchemy import Integer, LargeBinary, Select, case, cast, func, insert, literal, make_url, select
 
 from analyzer.errors import RunError
 from analyzer.store import arrow, tables
@@ -117,14 +117,29 @@ def test_options_of_the_url_hold_beside_psycopg_too(postgresql: Provider) -> Non
         (row,) = connection.execute(select(memory)).scalars()
         assert row == "1234"
         kilobytes = select(func.pg_size_bytes(func.current_setting("work_mem")))
-        with pytest.raises(TypeError, match="integers as parameters"):
-            read_integers(connection, kilobytes)
+        assert read_integers(connection, kilobytes).tolist() == [[1234 * 1024]]
+        with pytest.raises(TypeError, match="integers and texts as parameters"):
+            read_integers(connection, select(cast(literal(1.5), Integer)))
         constant = select(cast(func.length(func.version()), Integer))
         assert read_integers(connection, constant).shape == (1, 1)
         assert _is_beside(connection)
         address = arrow._address(connection)
         assert "work_mem" in address
         assert "/nowhere" not in address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain", "'; DROP TABLE run; --", "50%", "%%s %(x)s", "\\' OR 1=1 --", ":x"]
+)
+def test_texts_come_into_a_statement_as_they_are(postgresql: Provider, text: str) -> None:
+    url = make_url(postgresql.clean().engine.url)
+    # The setting under which a backslash would escape the quote behind it.
+    url = url.update_query_dict({"options": "-c standard_conforming_strings=off"})
+    with opened(url.render_as_string(hide_password=False)) as database, database.read() as connection:
+        code = case((literal("other") == literal(text), 1), (literal(text) == literal(text), 2), else_=3)
+        query = select(code, func.octet_length(literal(text)))
+        assert read_integers(connection, query).tolist() == [[2, len(text)]]
+        assert _is_beside(connection)
 
 
 def test_the_password_goes_along() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from analyzer.errors import LeaseError
 from analyzer.model.records import (
@@ -23,7 +23,6 @@ from analyzer.model.records import (
 )
 from analyzer.store import tables
 from analyzer.store.engine import Database
-from analyzer.store.leases import STALE_AFTER_MS
 from analyzer.store.snapshots import last_run, load_gaps, snapshots_of_run
 from analyzer.store.writer import Store
 from tests.analyzer.store.examples import HOST, KEY, image, read_of
@@ -104,14 +103,14 @@ def test_checkpoints_are_of_one_registry_and_of_a_time(database: Database) -> No
 
 
 def test_who_lost_the_lease_keeps_no_checkpoint(database: Database) -> None:
-    now = [_NOW]
-    store = Store(database, lambda: now[0])
+    store = _store(database)
     with store.lease(KEY, "slow", HOST) as lease:
-        now[0] += STALE_AFTER_MS
-        with store.lease(KEY, "quick", HOST) as successor:
-            with pytest.raises(LeaseError, match="another collector took over"):
-                store.save_checkpoints(lease, [_checkpoint("app")])
-            assert store.load_checkpoints(successor, 0, now[0]) == []
+        with database.write() as connection:
+            # As whoever takes over does.
+            connection.execute(update(tables.lease).values(fence=lease.fence + 1, holder="quick"))
+        with pytest.raises(LeaseError, match="another collector took over"):
+            store.save_checkpoints(lease, [_checkpoint("app")])
+        assert store.load_checkpoints(lease, 0, _NOW) == []
 
 
 def _snapshot(store: Store, read: RegistryRead, status: str | None) -> tuple[int, int]:
