@@ -282,7 +282,7 @@ def test_pages_of_any_size_that_repeat_overlap_or_are_empty_give_the_truth(
 
 
 def test_a_throttling_storm_that_retries_outlast_leaves_nothing_out(nights: Nights) -> None:
-    storm = [Fault("throttle", operation, share=0.3) for operation in _OPERATIONS]
+    storm = [Fault("throttle", operation, share=0.15) for operation in _OPERATIONS]
     gaps = nights.collect(*storm, attempts=8)
     assert nights.result.throttles > 10
     assert nights.result.retries >= nights.result.throttles
