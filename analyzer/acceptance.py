@@ -12,13 +12,13 @@ A file of them is TOML::
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from analyzer.errors import InputError
 from analyzer.model.records import Gap
+from analyzer.toml_tables import read_tables
 
 _PATTERNS = ("account", "region", "repository", "call")
 
@@ -40,24 +40,8 @@ class AcceptedGap:
 
 def parse_accepted_gaps(text: str, *, origin: str) -> tuple[AcceptedGap, ...]:
     """The accepted gaps of a TOML ``text``; raises InputError, naming ``origin``, for a wrong one."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{origin} is not valid TOML: {error}; mend the file") from error
-    entries = document.pop("gap", [])
-    if document or not isinstance(entries, list):
-        raise InputError(f"{origin}: only [[gap]] tables are known here")
     accepted = []
-    for number, entry in enumerate(entries, start=1):
-        place = f"{origin}: gap number {number}"
-        if not isinstance(entry, dict):
-            raise InputError(f"{place} is not a table; write [[gap]] above it")
-        for key, value in entry.items():
-            if key not in (*_PATTERNS, "reason"):
-                known = ", ".join((*_PATTERNS, "reason"))
-                raise InputError(f"{place}: {key!r} is not a known key; the keys here are {known}")
-            if not isinstance(value, str) or not value.strip():
-                raise InputError(f"{place}, {key}: is {value!r}; write text in quotes")
+    for place, entry in read_tables(text, "gap", (*_PATTERNS, "reason"), origin=origin):
         if "reason" not in entry:
             raise InputError(f"{place}: reason is missing; say why the gap is accepted")
         accepted.append(AcceptedGap(**entry))

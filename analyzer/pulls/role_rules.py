@@ -13,12 +13,12 @@ The first that fits decides.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from analyzer.errors import InputError
 from analyzer.model.pulls import INTERNET
+from analyzer.toml_tables import read_tables
 
 _KEYS = ("role", "account", "region")
 _REGION = re.compile("[a-z]{2,8}(?:-[a-z0-9]{1,16}){1,4}")
@@ -42,25 +42,7 @@ class RoleRule:
 
 def parse_role_rules(text: str, *, origin: str) -> tuple[RoleRule, ...]:
     """The rules of a TOML ``text``; raises InputError, naming ``origin``, for a wrong one."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{origin} is not valid TOML: {error}; mend the file") from error
-    entries = document.pop("role", [])
-    if document or not isinstance(entries, list):
-        raise InputError(f"{origin}: only [[role]] tables are known here")
-    rules = []
-    for number, entry in enumerate(entries, start=1):
-        place = f"{origin}: role number {number}"
-        if not isinstance(entry, dict):
-            raise InputError(f"{place} is not a table; write [[role]] above it")
-        for key, value in entry.items():
-            if key not in _KEYS:
-                raise InputError(f"{place}: {key!r} is not a known key; the keys here are {', '.join(_KEYS)}")
-            if not isinstance(value, str) or not value.strip():
-                raise InputError(f"{place}, {key}: is {value!r}; write text in quotes")
-        rules.append(_rule(entry, place))
-    return tuple(rules)
+    return tuple(_rule(entry, place) for place, entry in read_tables(text, "role", _KEYS, origin=origin))
 
 
 def _rule(entry: dict[str, str], place: str) -> RoleRule:
