@@ -20,6 +20,8 @@ from analyzer.model.results import (
     Report,
     RepositoryRow,
 )
+from analyzer.model.units import Money
+from reports.figures import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,20 @@ def counts_of_all(report: Report) -> Missing:
 def repositories_of_all(report: Report) -> Missing:
     """What the total number of repositories leaves out."""
     return united(map(repositories_of_registry, report.registries), known=report.totals.repositories)
+
+
+def dagger_note(report: Report, *amounts: Money) -> str:
+    """What the dagger and ``unknown`` stand for in a table with these totals; "" where neither is."""
+    reasons = sorted(
+        {
+            *(reason for money in amounts for reason in money.leaves_out),
+            *bytes_of_all(report).reasons,
+            *counts_of_all(report).reasons,
+        }
+    )
+    if not reasons:
+        return ""
+    return f"Leaves out: {listed(reasons)}. Where nothing else is known, the cell says unknown."
 
 
 def _missing(

@@ -74,9 +74,9 @@ def test_the_sections_come_in_the_readers_order() -> None:
         text.index(marker)
         for marker in (
             ">Completeness<",
-            ">Cost<",
-            ">Waste<",
-            ">Stored<",
+            ">Cost</h2>",
+            ">Waste</h2>",
+            ">Stored</h2>",
             'id="money"',
             'id="cost-chart-title"',
             'id="repositories-table"',
