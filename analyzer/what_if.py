@@ -14,7 +14,7 @@ import numpy as np
 from analyzer.documents import Documents
 from analyzer.errors import InputError
 from analyzer.families import Families, find_families
-from analyzer.lifecycle.parsing import parse_policy
+from analyzer.lifecycle.in_force import policies_in_force
 from analyzer.lifecycle.parsing import warnings as policy_warnings
 from analyzer.lifecycle.plans import Plan, PlannedPolicy, policies_of_plan
 from analyzer.lifecycle.policy import Policy
@@ -286,7 +286,7 @@ def _world(
     snapshots: Sequence[SnapshotRef],
     workloads: Workloads | None,
 ) -> World:
-    policies, policy_of, problems = _policies_in_force(frames)
+    policies, policy_of, problems = policies_in_force(frames)
     return World(
         frames=frames,
         facts=facts,
@@ -301,27 +301,3 @@ def _world(
         snapshots=snapshots,
         workloads=workloads,
     )
-
-
-def _policies_in_force(frames: Frames) -> tuple[list[Policy], Int64, dict[int, InvalidPolicy]]:
-    """The distinct policies, each repository's, and what is wrong with those that are not valid."""
-    read: dict[str, int | InvalidPolicy] = {}
-    policies: list[Policy] = []
-    policy_of = np.full(len(frames.repositories), -1)
-    problems = {}
-    for position, text in enumerate(frames.repositories["lifecycle_policy_text"].tolist()):
-        if text is None:
-            continue
-        if text not in read:
-            try:
-                policies.append(parse_policy(text))
-            except InvalidPolicy as problem:
-                read[text] = problem
-            else:
-                read[text] = len(policies) - 1
-        found = read[text]
-        if isinstance(found, InvalidPolicy):
-            problems[position] = found
-        else:
-            policy_of[position] = found
-    return policies, policy_of, problems
