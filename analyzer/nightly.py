@@ -8,17 +8,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from analyzer.acceptance import AcceptedGap, split_gaps
 from analyzer.assembly import Question, assemble_report
 from analyzer.collect import AfterSnapshot, CollectOptions, CollectResult, Progress, collect
-from analyzer.errors import InputError
-from analyzer.families import Families, find_families
+from analyzer.families import Families
+from analyzer.findings import gather
+from analyzer.hygiene.estate import Estate
+from analyzer.hygiene.judging import Agreements, judge
 from analyzer.lifecycle.frontier import sweep
 from analyzer.lifecycle.frontier_pricing import price_frontier
+from analyzer.loading import load
 from analyzer.model.frames import Frames, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
 from analyzer.model.pull_report import PullReport
@@ -27,19 +29,15 @@ from analyzer.model.results import Report
 from analyzer.model.units import ScopeChoice, from_ms
 from analyzer.pricing import PriceBook
 from analyzer.recorded_pulls import PULL_DAYS, judge_recorded
-from analyzer.references import coverage_of, find_usage, use_words
+from analyzer.references import use_words
 from analyzer.standing_gaps import standing_gaps
 from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
-from analyzer.store.frames import load_frames, load_frames_with_facts
-from analyzer.store.manifests import load_attestations, load_size_conflicts
-from analyzer.store.names import load_digest_ids, load_digests, load_tags
-from analyzer.store.settings import load_all_settings, load_scans
-from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, snapshots_of_run
-from analyzer.store.workload_frames import load_workload_frames
+from analyzer.store.frames import load_frames
+from analyzer.store.manifests import load_size_conflicts
+from analyzer.store.snapshots import SnapshotRef, snapshots_of_run
 from analyzer.store.writer import Store
-from analyzer.transfer import find_transfers, read_cache_rules
 from analyzer.transfer_summary import summarize_transfers
 
 if TYPE_CHECKING:
@@ -75,6 +73,8 @@ class ReportOptions:
     accepted: tuple[AcceptedGap, ...] = ()
     #: Tags of repositories to group the cost by.
     tag_keys: tuple[str, ...] = ()
+    #: What was agreed on about findings.
+    agreements: Agreements = field(default_factory=Agreements)
 
 
 def collect_snapshots(
@@ -125,66 +125,52 @@ def make_report(database: Database, options: ReportOptions) -> Report:
 
     Raises InputError when there is no snapshot to show.
     """
-    with database.read() as connection:
-        last = last_run(connection)
-        run = last if options.run is None else options.run
-        if run > last:
-            raise InputError(f"--run {run}: the last run is {last}; name that or an earlier one")
-        snapshots = snapshots_of_run(connection, run)
-        frames, facts = load_frames_with_facts(connection, snapshots)
-        digests = load_digests(connection, frames)
-        tags = load_tags(connection, frames, snapshots)
-        recorded = load_gaps(connection, snapshots, run)
-        conflicts = load_size_conflicts(connection)
-        workloads = load_workload_frames(connection, snapshots)
-        families = find_families(frames)
-        usage = find_usage(workloads, (), frames, facts, families, partial(load_digest_ids, connection))
-        settings = load_all_settings(connection, frames, snapshots)
-        scans = load_scans(connection, frames, snapshots)
-        transfers = find_transfers(
-            workloads,
-            frames,
-            facts,
-            families,
-            options.prices,
-            digest_ids=partial(load_digest_ids, connection),
-            digests=lambda positions: [digests[position] for position in positions.tolist()],
-            caches=[read_cache_rules(own) for own in settings.registries],
-            attestations=partial(load_attestations, connection),
-        )
-    pulls = judge_recorded(database, frames, families, settings, snapshots, options.prices, days=PULL_DAYS)
-    gaps = sorted((*recorded, *standing_gaps(frames, conflicts)))
-    newest = max(snapshot.taken_at_ms for snapshot in snapshots)
-    at_ms = newest if options.at_ms is None else options.at_ms
-    open_gaps, accepted = split_gaps(gaps, options.accepted)
-    coverage = coverage_of(workloads, frames.registries)
-    return assemble_report(
+    loaded = load(database, options.prices, run=options.run, with_names=True)
+    frames, families = loaded.frames, loaded.families
+    pulls = judge_recorded(
+        database, frames, families, loaded.settings, loaded.snapshots, options.prices, days=PULL_DAYS
+    )
+    at_ms = loaded.newest_ms if options.at_ms is None else options.at_ms
+    open_gaps, accepted = split_gaps(loaded.gaps, options.accepted)
+    storage = analyze(frames, now_ms=at_ms, stale_days=options.stale_days)
+    known = gather(
+        loaded,
+        storage,
+        pulls,
+        prices=options.prices,
+        scope=options.scope,
+        at_ms=at_ms,
+        stale_days=options.stale_days,
+        known_accounts=options.agreements.known_accounts,
+    )
+    report = assemble_report(
         Question(
             scope=options.scope,
             at_ms=at_ms,
             stale_days=options.stale_days,
-            run=run,
+            run=loaded.run,
             tag_keys=options.tag_keys,
         ),
         frames,
-        analyze(frames, now_ms=at_ms, stale_days=options.stale_days),
+        storage,
         options.prices,
         gaps=open_gaps,
         accepted_gaps=accepted,
-        digests=digests,
-        tags=tags,
-        settings=settings,
-        scans=scans,
-        in_use=use_words(usage, coverage, frames),
-        frontier=_frontier(frames, facts, families, at_ms, options.prices),
+        digests=loaded.all_digests,
+        tags=loaded.tags,
+        settings=loaded.settings,
+        scans=loaded.scans,
+        in_use=use_words(loaded.usage, loaded.coverage, frames),
+        frontier=_frontier(frames, loaded.facts, families, at_ms, options.prices),
         pulls=PullReport(
             at=from_ms(at_ms),
-            found=transfers,
-            summary=summarize_transfers(transfers.findings),
-            coverage=coverage,
+            found=loaded.transfers,
+            summary=summarize_transfers(loaded.transfers.findings),
+            coverage=loaded.coverage,
             recorded=pulls,
         ),
     )
+    return replace(report, findings=judge(Estate(known), options.agreements))
 
 
 def _frontier(

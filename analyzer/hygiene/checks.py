@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from analyzer.hygiene import repositories
+from analyzer.hygiene import access, policies, repositories, settings
 from analyzer.hygiene.estate import Check, Estate, Found, Unjudged
 from analyzer.hygiene.telling import Teller
 from analyzer.model.findings import Finding, NotJudged
@@ -14,7 +14,12 @@ from analyzer.model.frames import Int64
 
 #: Every check, in the order in which they are listed. Families of checks are modules of this package,
 #: each with a tuple of its own.
-CHECKS: Final[tuple[Check, ...]] = (*repositories.CHECKS,)
+CHECKS: Final[tuple[Check, ...]] = (
+    *policies.CHECKS,
+    *repositories.CHECKS,
+    *settings.CHECKS,
+    *access.CHECKS,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ the examples and fills in the commands: checks compute no money of storage, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +18,7 @@ import numpy as np
 
 from analyzer.families import Families
 from analyzer.lifecycle.policy import Policy
+from analyzer.lifecycle.refusals import InvalidPolicy
 from analyzer.lifecycle.savings import Holdings
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts
@@ -76,6 +77,8 @@ class Known:
     policies: Sequence[Policy]
     #: Position in ``policies`` of each row; -1 for none, or none that is known and valid.
     policy_of: Int64
+    #: By row what is wrong with a policy that is not valid.
+    policy_problems: Mapping[int, InvalidPolicy]
     prices: PriceBook
     #: Which end of the sharing of layers is shown.
     scope: ScopeChoice

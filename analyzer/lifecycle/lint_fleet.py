@@ -235,6 +235,7 @@ class Fleet:
             yield replace(
                 self.finding(code, row, said),
                 images=len(positions),
+                artifacts=positions,
                 affected_bytes=known,
                 unknown_size=unknown,
                 examples=tuple(islice(names, len(examples))),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import numpy as np
+
+from analyzer.model.frames import Int64
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes
 from analyzer.model.usage import Coverage, Usage, Use
@@ -96,6 +99,8 @@ class LintFinding:
     examples: tuple[str, ...] = ()
     #: Who uses these examples, those of the first one first.
     users: tuple[Use, ...] = ()
+    #: All of them, oldest first, as positions in the frames that were judged: for whoever has these too.
+    artifacts: Int64 = field(default_factory=lambda: np.zeros(0, np.int64), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from analyzer.model.units import Money, Scope
 
 if TYPE_CHECKING:
     # They build on the records here.
+    from analyzer.model.findings import FindingsReport
     from analyzer.model.frontier import PricedFrontier
     from analyzer.model.pull_report import PullReport
 
@@ -255,3 +256,5 @@ class Report:
     groups: tuple[TagGroups, ...] = ()
     #: What workloads pull across regions and accounts; None where that was not worked out.
     pulls: PullReport | None = None
+    #: What the checks found; None where that was not worked out. Gaps stand here, not there.
+    findings: FindingsReport | None = None

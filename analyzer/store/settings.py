@@ -17,7 +17,15 @@ from analyzer.store.snapshots import SnapshotRef
 from analyzer.store.state import during, load_settings
 
 #: Of repositories; what ``Frames`` gives already is not read again.
-_REPOSITORY_SETTINGS = ("arn", "repository_policy_text", "scan_on_push", "scanning", "tags")
+_REPOSITORY_SETTINGS = (
+    "arn",
+    "image_tag_mutability",
+    "image_tag_mutability_exclusion_filters",
+    "repository_policy_text",
+    "scan_on_push",
+    "scanning",
+    "tags",
+)
 
 
 def load_all_settings(connection: Connection, frames: Frames, snapshots: Sequence[SnapshotRef]) -> Settings:

@@ -57,6 +57,7 @@ def known_of(frames: Frames, *, now_ms: int, stale_days: int = 90, **given: Any)
         "lint": (),
         "policies": (),
         "policy_of": np.full(len(frames.repositories), -1),
+        "policy_problems": {},
         "prices": bundled_prices(),
         "scope": "auto",
         "digests": lambda positions: digests_of(frames, positions),
