@@ -47,6 +47,9 @@ class Card:
     #: What the figure does not contain; "" when it is whole.
     leaves_out: str = ""
     tone: Tone = ""
+    #: The name of the table with the rows behind the figure, and its entry of ``methods.py``; "" without.
+    rows: str = ""
+    method: str = ""
 
 
 def cost_card(report: Report) -> Card:
@@ -82,6 +85,8 @@ def cost_card(report: Report) -> Card:
         else "a month, with the discount of the price file",
         sentences=tuple(sentences),
         leaves_out=leaves_out(low, high),
+        rows="repositories",
+        method="cost",
     )
 
 
@@ -126,6 +131,8 @@ def waste_card(report: Report) -> Card:
         sentences=tuple(sentences),
         leaves_out=leaves_out(promised),
         tone="warn" if totals.orphaned_freed_bytes.repository else "",
+        rows="waste",
+        method="waste",
     )
 
 
@@ -200,6 +207,8 @@ def stored_card(report: Report) -> Card:
         beside=f"{times} \N{MULTIPLICATION SIGN} deduplicated" if low else "",
         sentences=tuple(sentences),
         leaves_out=listed([_with_number(reason, totals.counts.unknown) for reason in missing.reasons]),
+        rows="registries",
+        method="sizes",
     )
 
 

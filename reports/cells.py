@@ -12,12 +12,15 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from analyzer.model.units import Money
+from reports.anchors import repository_anchor
 from reports.figures import NOT_APPLICABLE, UNKNOWN, column_number, count, exact_size
 from reports.missing import WHOLE, Missing, united
 from reports.rounding import CENT_DECIMALS, EXACT_DECIMALS, amount_text, rounded
 
 #: Rows of a table before the rest becomes one row.
 MOST_ROWS: Final = 200
+#: The same for the table of all repositories, whose rows other tables and other people lead to.
+MOST_REPOSITORIES: Final = 1000
 
 Tone = Literal["", "muted", "warn"]
 
@@ -47,6 +50,9 @@ class Cell:
     notes: tuple[str, ...] = ()
     #: The amount leaves something out; a dagger says so.
     incomplete: bool = False
+    #: An id that the text leads to, such as ``repository_anchor`` gives; no link where the page has
+    #: nothing of that id.
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +61,19 @@ class Row:
 
     cells: tuple[Cell, ...]
     kind: Literal["", "other", "shared", "total"] = ""
+    #: The row's id on the page; "" without one.
+    anchor: str = ""
+    #: What the row is chosen by, one for each of the table's ``facets``.
+    facets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table as the template draws it. ``groups`` are heads over several columns: label and width."""
+    """A table as the template draws it. ``groups`` are heads over several columns: label and width.
+
+    Where there are many rows a reader filters them by text and by ``facets`` (such as Region, Owner
+    or Severity), whose values every row then has.
+    """
 
     name: str
     caption: str
@@ -67,6 +81,49 @@ class Table:
     rows: tuple[Row, ...]
     footer: tuple[Row, ...] = ()
     groups: tuple[tuple[str, int], ...] = ()
+    #: The CSV file beside the page that holds the rows; "" where none does.
+    file: str = ""
+    #: The entry of ``methods.py`` that says how the figures came about; "" where they speak for themselves.
+    method: str = ""
+    facets: tuple[str, ...] = ()
+
+    @property
+    def chosen_by(self) -> tuple[tuple[int, str], ...]:
+        """The facets in which the rows differ, each with its place; there is no choice in the others."""
+        return tuple(
+            (place, label)
+            for place, label in enumerate(self.facets)
+            if len({row.facets[place] for row in self.rows}) > 1
+        )
+
+    @property
+    def terms(self) -> tuple[tuple[str, str], ...]:
+        """What the columns mean that say so: label and meaning, in order, the head of a group before them."""
+        heads = [label for label, width in self.groups for _ in range(width)] or [""] * len(self.columns)
+        return tuple(
+            (f"{head}: {column.label}" if head else column.label, column.hint)
+            for head, column in zip(heads, self.columns, strict=True)
+            if column.hint
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a row is: the account and region to choose it by, and its own id, "" without one."""
+
+    account: str
+    region: str
+    anchor: str = ""
+
+    @classmethod
+    def of(cls, account: str, region: str, repository: str) -> Place:
+        """Where a repository is, with the id of its row in the table of all repositories."""
+        return cls(account=account, region=region, anchor=repository_anchor(account, region, repository))
+
+    @property
+    def facets(self) -> tuple[str, ...]:
+        """The row's values of ``PLACE_FACETS``."""
+        return (self.region, self.account)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +137,9 @@ class Filled:
     total: Cell
 
 
+#: What rows that lie in a registry are chosen by.
+PLACE_FACETS: Final = ("Region", "Account")
+
 EMPTY: Final = Cell(text="")
 DASH: Final = Cell(text=NOT_APPLICABLE, tone="muted")
 
@@ -91,12 +151,26 @@ def filled_table(
     *,
     with_shared: bool = False,
     groups: tuple[tuple[str, int], ...] = (),
+    file: str = "",
+    method: str = "",
+    places: Sequence[Place] = (),
+    most: int = MOST_ROWS,
 ) -> Table:
-    """The table of these columns: at most MOST_ROWS rows, then other, shared (if any) and total."""
+    """The table of these columns: at most ``most`` rows, then other, shared (if any) and total.
+
+    ``places`` are the rows' own, where the reader can choose by account and region.
+    """
     length = len(filled[0].cells)
-    rows = [Row(cells=tuple(column.cells[n] for column in filled)) for n in range(min(length, MOST_ROWS))]
+    rows = [
+        Row(
+            cells=tuple(column.cells[n] for column in filled),
+            anchor=places[n].anchor if places else "",
+            facets=places[n].facets if places else (),
+        )
+        for n in range(min(length, most))
+    ]
     footer = []
-    if length > MOST_ROWS:
+    if length > most:
         footer.append(Row(cells=tuple(column.other for column in filled), kind="other"))
     if with_shared:
         footer.append(Row(cells=tuple(column.shared for column in filled), kind="shared"))
@@ -108,6 +182,9 @@ def filled_table(
         rows=tuple(rows),
         footer=tuple(footer),
         groups=groups,
+        file=file,
+        method=method,
+        facets=PLACE_FACETS if places else (),
     )
 
 
@@ -124,14 +201,25 @@ def text_column(
 
 
 def count_column(
-    column: Column, values: Sequence[int], total: int, missing: Sequence[Missing], of_total: Missing
+    column: Column,
+    values: Sequence[int],
+    total: int,
+    missing: Sequence[Missing],
+    of_total: Missing,
+    *,
+    most: int = MOST_ROWS,
 ) -> Filled:
-    """A column of counts; ``missing`` is what each row's leaves out, ``of_total`` what the total's does."""
-    rest = sum(values[MOST_ROWS:])
+    """A column of counts.
+
+    ``missing`` is what each row's leaves out, ``of_total`` what the total's does.
+
+    The first ``most`` rows are shown, and the others add up to one.
+    """
+    rest = sum(values[most:])
     return Filled(
         column=column,
         cells=tuple(count_cell(value, of) for value, of in zip(values, missing, strict=True)),
-        other=count_cell(rest, united(missing[MOST_ROWS:], known=rest)),
+        other=count_cell(rest, united(missing[most:], known=rest)),
         shared=DASH,
         total=count_cell(total, of_total),
     )
@@ -146,21 +234,21 @@ def gb_column(
     decimals: int,
     missing: Sequence[Missing],
     of_total: Missing,
+    *,
+    most: int = MOST_ROWS,
 ) -> Filled:
     """A column of bytes as GB.
 
     ``shown`` are the ``values`` as GB, rounded together; ``shared`` is that row's figure, exact and
     rounded. ``missing`` is what each row leaves out, ``of_total`` what the total does.
     """
-    rest = sum(values[MOST_ROWS:])
+    rest = sum(values[most:])
     return Filled(
         column=column,
         cells=tuple(
             gb_cell(value, gb, decimals, of) for value, gb, of in zip(values, shown, missing, strict=True)
         ),
-        other=gb_cell(
-            rest, sum(shown[MOST_ROWS:], Decimal(0)), decimals, united(missing[MOST_ROWS:], known=rest)
-        ),
+        other=gb_cell(rest, sum(shown[most:], Decimal(0)), decimals, united(missing[most:], known=rest)),
         shared=gb_cell(*shared, decimals) if shared[0] else DASH,
         total=gb_cell(total, sum(shown, shared[1]), decimals, of_total),
     )
@@ -174,14 +262,15 @@ def money_column(
     total: Money,
     *,
     warn: bool = False,
+    most: int = MOST_ROWS,
 ) -> Filled:
     """A column of money.
 
     ``shown`` are the ``amounts`` rounded together; ``shared`` is that row's amount, exact and rounded.
     """
     tone: Tone = "warn" if warn else ""
-    rest = amounts[MOST_ROWS:]
-    known = [cents for cents in shown[MOST_ROWS:] if cents is not None]
+    rest = amounts[most:]
+    known = [cents for cents in shown[most:] if cents is not None]
     rest_money = Money(
         sum((money.amount for money in rest if money.amount is not None), Decimal(0)) if known else None,
         leaves_out=tuple(sorted({reason for money in rest for reason in money.leaves_out})),

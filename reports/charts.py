@@ -32,6 +32,9 @@ class Chart:
     heading: str
     svg: Markup
     legend: tuple[tuple[str, str], ...]
+    #: The name of the table with the rows that are drawn, and its entry of ``methods.py``; "" without.
+    rows: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +73,20 @@ def bar_chart(bars: Sequence[Bar], *, name: str, title: str, description: str) -
     )
 
 
-def drawn(heading: str, bars: Sequence[Bar], *, name: str, legend: tuple[tuple[str, str], ...] = ()) -> Chart:
+def drawn(
+    heading: str,
+    bars: Sequence[Bar],
+    *,
+    name: str,
+    legend: tuple[tuple[str, str], ...] = (),
+    rows: str = "",
+    method: str = "",
+) -> Chart:
     """The chart of ``bars`` with its heading; a screen reader hears every label with its figure."""
     description = "; ".join(f"{bar.label} {bar.figure}" for bar in bars)
     svg = bar_chart(bars, name=name, title=heading, description=description)
-    return Chart(heading=heading, svg=Markup(svg), legend=legend)  # noqa: S704 (built and escaped here)
+    # Built and escaped above.
+    return Chart(heading=heading, svg=Markup(svg), legend=legend, rows=rows, method=method)  # noqa: S704
 
 
 def _row(bar: Bar, top: int, longest: Decimal) -> str:

@@ -19,6 +19,7 @@ from analyzer.model.frontier import (
 )
 from analyzer.model.results import UNKNOWN_SIZE, UNLISTED_IMAGES, UNLISTED_REPOSITORIES, Report
 from analyzer.model.units import Scope
+from reports.anchors import repository_anchor
 from reports.cells import Cell, Column, Row, Table, count_cell, gb_cell, money_cell
 from reports.charts import Chart
 from reports.facts import bytes_at, main_scope, money_at, promise_scope
@@ -158,8 +159,13 @@ def _chart(sweep: PricedFrontier, scope: Scope) -> Chart | None:
         title=heading,
         description="; ".join(dot.hint for dot in dots),
     )
-    # Built and escaped in lines.py.
-    return Chart(heading=heading, svg=Markup(svg), legend=tuple(legend))  # noqa: S704
+    return Chart(
+        heading=heading,
+        svg=Markup(svg),  # noqa: S704 (built and escaped in lines.py)
+        legend=tuple(legend),
+        rows=f"fewer-{sweep.by}",
+        method="fewer",
+    )
 
 
 def _heights(curve: FrontierCurve, values: Sequence[int | Decimal]) -> list[tuple[int, Decimal]] | None:
@@ -232,6 +238,8 @@ def _fleet_table(sweep: PricedFrontier) -> Table:
             (f"Cost, {currency} a month", 2),
             (f"Saved, {currency} a month", 2),
         ),
+        file="frontier.csv",
+        method="fewer",
     )
 
 
@@ -254,7 +262,11 @@ def _repository_table(sweeps: Sequence[PricedFrontier], scope: Scope) -> Table:
     for place in top:
         name = by_name[first][place]
         cells = [
-            Cell(text=name.repository, notes=(name.account, name.region) if several else ()),
+            Cell(
+                text=name.repository,
+                notes=(name.account, name.region) if several else (),
+                link=repository_anchor(name.account, name.region, name.repository),
+            ),
         ]
         for by, many in policies:
             curve = by_name[by][place].curve
@@ -292,6 +304,8 @@ def _repository_table(sweeps: Sequence[PricedFrontier], scope: Scope) -> Table:
         ),
         rows=tuple(rows),
         groups=(("", 1), *((f"Keeping the last N {by}", len(many)) for by, many in policies)),
+        file="frontier.csv",
+        method="fewer",
     )
 
 

@@ -9,7 +9,16 @@ from typing import Any
 
 from analyzer.model.results import Report, TagGroup, TagGroups
 from analyzer.model.units import Money
-from reports.cells import Cell, Column, Table, count_column, filled_table, money_column, text_column
+from reports.cells import (
+    MOST_ROWS,
+    Cell,
+    Column,
+    Table,
+    count_column,
+    filled_table,
+    money_column,
+    text_column,
+)
 from reports.figures import counted
 from reports.missing import (
     WHOLE,
@@ -89,7 +98,7 @@ def group_table(report: Report, groups: TagGroups, number: int) -> Table:
                     Cell(text=label_of(row, groups.key), tone="" if row.kind == "value" else "muted")
                     for row in rows
                 ],
-                other=Cell(text=f"Other ({counted(max(len(rows) - 200, 0), 'value')})"),
+                other=Cell(text=f"Other ({counted(max(len(rows) - MOST_ROWS, 0), 'value')})"),
                 shared=Cell(text="Shared", notes=("layers that several repositories of a registry hold",)),
                 total=Cell(text="Total"),
             ),
@@ -124,6 +133,8 @@ def group_table(report: Report, groups: TagGroups, number: int) -> Table:
             ),
         ],
         with_shared=True,
+        file="groups.csv",
+        method="scopes",
     )
 
 

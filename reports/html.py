@@ -34,8 +34,11 @@ def render_html(report: Report, *, what_if: Simulation | None = None) -> str:
     )
     style = environment.get_template("report.css").render()
     script = environment.get_template("report.js").render()
+    page = build_page(report, what_if)
+    # A link is drawn only where what it leads to is on the page.
+    environment.globals["linked"] = lambda: page.anchors
     return environment.get_template("report.html.j2").render(
-        page=build_page(report, what_if),
+        page=page,
         style=Markup(style),  # noqa: S704 (our own file)
         script=Markup(script),  # noqa: S704 (our own file)
         policy=_policy(style, script),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.model.records import Gap
 from analyzer.model.results import Report
-from reports.cells import EMPTY, MOST_ROWS, Cell, Column, Row, Table
+from reports.cells import EMPTY, MOST_ROWS, PLACE_FACETS, Cell, Column, Place, Row, Table
 from reports.figures import UNKNOWN, count, counted, listed
 from reports.rounding import amount_text
 
@@ -47,6 +47,8 @@ def price_table(report: Report) -> Table:
             Column(label="Confidence", numeric=False),
         ),
         rows=tuple(rows),
+        file="prices.csv",
+        method="cost",
     )
 
 
@@ -78,6 +80,9 @@ def gap_table(report: Report) -> Table:
         ),
         rows=tuple(rows),
         footer=(other,) if left > 0 else (),
+        file="gaps.csv",
+        method="gaps",
+        facets=(*PLACE_FACETS, "State"),
     )
 
 
@@ -89,14 +94,19 @@ def _gap_row(gaps: Sequence[Gap], because: str | None) -> Row:
     names = sorted({gap.repository or "the whole registry" for gap in gaps})
     things = sum(gap.count for gap in gaps)
     return Row(
+        facets=(*Place(account=first.account, region=first.region).facets, _state(because)),
         cells=(
             Cell(text=first.region, notes=(first.account,)),
             Cell(text=first.call),
             Cell(text=first.reason, notes=(detail,) if first.detail else ()),
             Cell(text=listed(names, limit=4)),
             Cell(text=count(things), value=str(things)),
-            Cell(text="open", tone="warn")
+            Cell(text=_state(because), tone="warn")
             if because is None
-            else Cell(text="accepted", notes=(because,), tone="muted"),
-        )
+            else Cell(text=_state(because), notes=(because,), tone="muted"),
+        ),
     )
+
+
+def _state(because: str | None) -> str:
+    return "open" if because is None else "accepted"

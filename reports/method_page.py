@@ -9,6 +9,7 @@ from reports.cells import Table
 from reports.facts import is_list_price
 from reports.figures import count, counted, listed, moment
 from reports.lists import gap_table, price_table
+from reports.methods import TERMS, Method, Term, methods_for
 from reports.missing import counts_of_all, repositories_of_all
 
 
@@ -16,19 +17,19 @@ from reports.missing import counts_of_all, repositories_of_all
 class MethodSection:
     """Method and limits."""
 
-    stale_days: int
-    at: str
+    methods: tuple[Method, ...]
+    terms: tuple[Term, ...]
     not_included: tuple[str, ...]
     prices: Table
     gaps: Table
     gaps_summary: str
 
 
-def method_section(report: Report) -> MethodSection:
-    """The method of ``report``."""
+def method_section(report: Report, sections: frozenset[str]) -> MethodSection:
+    """The method of ``report``, for a page with these sections."""
     return MethodSection(
-        stale_days=report.stale_days,
-        at=moment(report.at),
+        methods=methods_for(sections, report.stale_days, moment(report.at)),
+        terms=TERMS,
         not_included=_not_included(report),
         prices=price_table(report),
         gaps=gap_table(report),

@@ -8,10 +8,10 @@ from typing import Final
 
 from analyzer.model.results import Report, RepositoryRow
 from reports.cards import is_known
-from reports.cells import MOST_ROWS, Table
+from reports.cells import MOST_REPOSITORIES, Table
 from reports.charts import Bar, Chart, drawn
 from reports.facts import ever_on, main_scope, money_at
-from reports.figures import UNKNOWN, counted, headline_money, size
+from reports.figures import UNKNOWN, count, counted, headline_money, size
 from reports.groups import group_table
 from reports.missing import bytes_of_repository, dagger_note
 from reports.rounding import Costs
@@ -148,7 +148,7 @@ def _cost_chart(report: Report, costs: Costs) -> Chart | None:
             ("warn", "held only by orphaned images"),
         )
     )
-    return drawn(heading, bars, name="cost-chart", legend=legend)
+    return drawn(heading, bars, name="cost-chart", legend=legend, rows="repositories", method="cost")
 
 
 def _cost_bar(
@@ -180,10 +180,11 @@ def _largest(bars: int) -> str:
 
 
 def _repositories_note(report: Report) -> str:
-    if len(report.repositories) <= MOST_ROWS:
+    if len(report.repositories) <= MOST_REPOSITORIES:
         return ""
     return (
-        f"The {MOST_ROWS} dearest of {counted(len(report.repositories), 'repository', 'repositories')};"
+        f"The {count(MOST_REPOSITORIES)} dearest of"
+        f" {counted(len(report.repositories), 'repository', 'repositories')};"
         " all of them are in repositories.csv."
     )
 

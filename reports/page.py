@@ -26,9 +26,9 @@ from reports.cells import Tone
 from reports.facts import completeness, covers, moment_of_snapshot, scope_of_money
 from reports.frontier import fewer_section
 from reports.method_page import method_section
-from reports.money_page import groups_section, money_section, registries_section
+from reports.money_page import MoneySection, groups_section, money_section, registries_section
 from reports.pulls_page import pulls_section
-from reports.rounding import CENT_DECIMALS, rounded_costs
+from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
 from reports.settings_page import settings_section
 from reports.waste_page import ages_section, waste_section
 from reports.what_if_page import what_if_section
@@ -63,11 +63,15 @@ class Page:
     scope: str
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
+    #: The ids of the rows that cells may lead to.
+    anchors: frozenset[str]
 
 
 def build_page(report: Report, what_if: Simulation | None = None) -> Page:
     """The page of ``report``, and of ``what_if`` if any; equal ones give equal pages."""
     verdict, detail, tone = completeness(report)
+    costs = rounded_costs(report, CENT_DECIMALS)
+    money = money_section(report, costs)
     return Page(
         title=f"What our registries cost, {report.at:%Y-%m-%d}",
         covers=covers(report),
@@ -77,17 +81,21 @@ def build_page(report: Report, what_if: Simulation | None = None) -> Page:
         completeness_tone=tone,
         has_gaps=bool(report.gaps or report.accepted_gaps),
         scope=scope_of_money(report),
-        cards=(cost_card(report), waste_card(report), stored_card(report)),
-        sections=tuple(_sections(report, what_if)),
+        cards=(cost_card(report), stored_card(report), waste_card(report)),
+        sections=tuple(_sections(report, money, costs, what_if)),
+        anchors=frozenset(row.anchor for row in money.repositories.rows),
     )
 
 
-def _sections(report: Report, what_if: Simulation | None) -> Iterator[Section]:
+def _sections(
+    report: Report, money: MoneySection, costs: Costs, what_if: Simulation | None
+) -> Iterator[Section]:
     """The sections in their order; those that the report has nothing for are left away."""
-    costs = rounded_costs(report, CENT_DECIMALS)
+    simulated = None if what_if is None else what_if_section(what_if)
+    names = []
     for name, title, label, content in (
         # What to do: the dearest findings and recommendations, in a short list.
-        ("money", "Where the money is", "Repositories", money_section(report, costs)),
+        ("money", "Where the money is", "Repositories", money),
         ("groups", "By tag", "Tags", groups_section(report)),
         ("registries", "By registry", "Registries", registries_section(report, costs)),
         # Where it is going: growth, forecast, and what a change of policy has brought.
@@ -95,22 +103,18 @@ def _sections(report: Report, what_if: Simulation | None) -> Iterator[Section]:
         ("waste", "Waste, and what only looks like it", "Waste", waste_section(report)),
         # Policies to set: recommended ones, with the text to paste.
         ("fewer", "What if we kept fewer", "Keeping fewer", fewer_section(report)),
-        (
-            "what-if",
-            "What if the policy changed",
-            "What if",
-            None if what_if is None else what_if_section(what_if),
-        ),
+        ("what-if", "What if the policy changed", "What if", simulated),
         # Findings: all of them, with evidence and how to mend them.
-        (
-            "pulls",
-            "Pulls across regions and accounts",
-            "Pulls",
-            pulls_section(report.pulls),
-        ),
+        ("pulls", "Pulls across regions and accounts", "Pulls", pulls_section(report.pulls)),
         ("registry-settings", "Registry settings", "Settings", settings_section(report)),
-        ("method", "Method and limits", "Method", method_section(report)),
     ):
         if content is not None:
-            template = f"{name.replace('-', '_')}.html.j2"
-            yield Section(name=name, title=title, label=label, template=template, content=content)
+            names.append(name)
+            yield _section(name, title, label, content)
+    # Last, for it has the methods of the sections that there are.
+    yield _section("method", "Method and limits", "Method", method_section(report, frozenset(names)))
+
+
+def _section(name: str, title: str, label: str, content: object) -> Section:
+    template = f"{name.replace('-', '_')}.html.j2"
+    return Section(name=name, title=title, label=label, template=template, content=content)

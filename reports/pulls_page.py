@@ -10,7 +10,18 @@ from markupsafe import Markup
 
 from analyzer.model.pull_report import PullReport, TransferGroup
 from analyzer.model.transfer import EXPLANATIONS, ColdPull, MoneyRange, TransferFinding
-from reports.cells import DASH, EMPTY, MOST_ROWS, Cell, Column, Row, Table, Tone
+from reports.cells import (
+    DASH,
+    EMPTY,
+    MOST_ROWS,
+    PLACE_FACETS,
+    Cell,
+    Column,
+    Place,
+    Row,
+    Table,
+    Tone,
+)
 from reports.charts import Chart
 from reports.figures import UNKNOWN, count, counted, exact_size, listed, size, span
 from reports.pulls_json import usd_text
@@ -94,7 +105,7 @@ def _chart(routes: Sequence[TransferGroup]) -> Chart | None:
     if any(group.replica_bytes for group in shown):
         legend.append(("warn", "could come from a replica that is there"))
     # Built and escaped in route_chart.py.
-    return Chart(heading=heading, svg=Markup(svg), legend=tuple(legend))  # noqa: S704
+    return Chart(heading=heading, svg=Markup(svg), legend=tuple(legend), rows="pull-routes", method="pulls")  # noqa: S704
 
 
 def _ribbon(group: TransferGroup) -> Route:
@@ -127,6 +138,8 @@ def _route_table(routes: Sequence[TransferGroup]) -> Table:
         ),
         rows=tuple(_route_row(route) for route in routes[:MOST_ROWS]),
         footer=_more(len(routes), 7, "pull-routes.csv"),
+        file="pull-routes.csv",
+        method="pulls",
     )
 
 
@@ -169,6 +182,9 @@ def _finding_table(findings: Sequence[TransferFinding]) -> Table:
         ),
         rows=tuple(_finding_row(finding) for finding in findings[:MOST_ROWS]),
         footer=_more(len(findings), 7, "pulls.csv"),
+        file="pulls.csv",
+        method="pulls",
+        facets=("Finding", *PLACE_FACETS),
     )
 
 
@@ -177,6 +193,7 @@ def _finding_row(finding: TransferFinding) -> Row:
     tone: Tone = "warn" if finding.better_reference and finding.crosses_regions else ""
     where = f"{finding.source} in {finding.account}/{finding.region}"
     return Row(
+        facets=(told.title, *Place(account=finding.account, region=finding.region).facets),
         cells=(
             Cell(text=told.title, notes=(finding.code,)),
             Cell(text=shortened(finding.reference, _REFERENCE), hint=finding.reference),
@@ -190,7 +207,7 @@ def _finding_row(finding: TransferFinding) -> Row:
                 tone=tone,
                 notes=finding.caveats,
             ),
-        )
+        ),
     )
 
 

@@ -153,6 +153,8 @@ def _table(rows: Sequence[PullCost], by: By) -> Table:
         columns=columns,
         rows=tuple(_row(row, by, with_nat=_has_nat(rows)) for row in rows[:MOST_ROWS]),
         footer=footer,
+        file="pull-routes.csv" if by == "route" else "recorded-pulls.csv",
+        method="recorded",
     )
 
 

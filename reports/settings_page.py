@@ -9,7 +9,7 @@ from typing import Final
 
 from analyzer.model.registry_settings import Openness, RegistrySettings, Template
 from analyzer.model.results import RegistryRow, Report, RepositoryRow
-from reports.cells import EMPTY, MOST_ROWS, Cell, Column, Row, Table
+from reports.cells import EMPTY, MOST_ROWS, PLACE_FACETS, Cell, Column, Place, Row, Table
 from reports.figures import UNKNOWN, count, counted, exact_size, listed, size
 from reports.settings_words import (
     FREQUENCIES,
@@ -81,12 +81,16 @@ def _registry_table(registries: Sequence[RegistryRow]) -> Table:
         ),
         rows=tuple(_registry_row(row) for row in registries[:MOST_ROWS]),
         footer=_other(len(registries), 5, "registries.csv"),
+        file="registries.csv",
+        method="settings",
+        facets=PLACE_FACETS,
     )
 
 
 def _registry_row(row: RegistryRow) -> Row:
     settings = row.settings
     return Row(
+        facets=Place(account=row.account, region=row.region).facets,
         cells=(
             Cell(text=row.region, notes=(row.account,)),
             _scanning_cell(settings),
@@ -103,7 +107,7 @@ def _registry_row(row: RegistryRow) -> Row:
                 else [_template_words(template) for template in settings.templates],
                 "no template",
             ),
-        )
+        ),
     )
 
 
@@ -169,6 +173,8 @@ def _scanning_table(report: Report) -> Table:
         ),
         rows=tuple(rows[:MOST_ROWS]),
         footer=(*_other(len(rows), 5, "registries.csv"), total),
+        file="repositories.csv",
+        method="settings",
     )
 
 
@@ -223,6 +229,8 @@ def _replication_table(report: Report) -> Table:
         ),
         rows=tuple(rows[:MOST_ROWS]),
         footer=_other(len(rows), 6, "repositories.csv"),
+        file="repositories.csv",
+        method="settings",
     )
 
 
@@ -272,22 +280,27 @@ def _exposure_table(rows: Sequence[RepositoryRow]) -> Table:
         ),
         rows=tuple(_exposure_row(row) for row in rows[:MOST_ROWS]),
         footer=_other(len(rows), 3, "repositories.csv"),
+        file="repositories.csv",
+        method="settings",
+        facets=(*PLACE_FACETS, "Open to"),
     )
 
 
 def _exposure_row(row: RepositoryRow) -> Row:
     exposure = row.settings.exposure
     is_wide = exposure.openness in (Openness.PUBLIC, Openness.CONDITIONAL)
+    place = Place.of(row.account, row.region, row.repository)
     return Row(
+        facets=(*place.facets, OPENNESS[exposure.openness]),
         cells=(
-            Cell(text=row.repository, notes=(f"{row.account}, {row.region}",)),
+            Cell(text=row.repository, notes=(f"{row.account}, {row.region}",), link=place.anchor),
             Cell(
                 text=OPENNESS[exposure.openness],
                 tone="warn" if is_wide else "",
                 hint=exposure.reason,
             ),
             _facts([grant_words(grant) for grant in exposure.grants], ""),
-        )
+        ),
     )
 
 

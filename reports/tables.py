@@ -19,10 +19,12 @@ from analyzer.model.results import (
 from analyzer.model.units import Money
 from reports.cells import (
     DASH,
+    MOST_REPOSITORIES,
     MOST_ROWS,
     Cell,
     Column,
     Filled,
+    Place,
     Row,
     Table,
     count_cell,
@@ -64,13 +66,16 @@ def repository_table(report: Report, costs: Costs) -> Table:
             pick(totals.counts),
             uncounted,
             of_all,
+            most=MOST_REPOSITORIES,
         )
 
     filled = [
         text_column(
             Column(label="Repository", numeric=False),
             [_repository_cell(row, several=several) for row in rows],
-            other=Cell(text=f"Other ({counted(len(rows) - MOST_ROWS, 'repository', 'repositories')})"),
+            other=Cell(
+                text=f"Other ({counted(len(rows) - MOST_REPOSITORIES, 'repository', 'repositories')})"
+            ),
             shared=Cell(
                 text="Shared",
                 notes=("layers that several repositories of a registry hold",),
@@ -88,6 +93,7 @@ def repository_table(report: Report, costs: Costs) -> Table:
             costs.repositories_repository,
             (Money(Decimal(0)), Decimal(0)),
             totals.cost.repository,
+            most=MOST_REPOSITORIES,
         ),
         money_column(
             Column(
@@ -100,6 +106,7 @@ def repository_table(report: Report, costs: Costs) -> Table:
             (Money(Decimal(0)), Decimal(0)),
             totals.orphaned_cost.repository,
             warn=True,
+            most=MOST_REPOSITORIES,
         ),
         money_column(
             Column(
@@ -111,6 +118,7 @@ def repository_table(report: Report, costs: Costs) -> Table:
             costs.repositories_registry,
             (report.shared_cost, costs.shared),
             totals.cost.registry,
+            most=MOST_REPOSITORIES,
         ),
         *_byte_columns(
             report,
@@ -130,6 +138,7 @@ def repository_table(report: Report, costs: Costs) -> Table:
                 ),
             ),
             shared_bytes(report),
+            most=MOST_REPOSITORIES,
         ),
         counts("All", lambda c: c.images, "Images; indexes and referrers are not counted"),
         counts("Untagged", lambda c: c.untagged_images, "Images that carry no tag themselves"),
@@ -158,6 +167,10 @@ def repository_table(report: Report, costs: Costs) -> Table:
         filled,
         with_shared=True,
         groups=(("", 1), (f"{_currency(totals.cost)} a month", 3), ("Bytes, GB", 3), ("Images", 3), ("", 3)),
+        file="repositories.csv",
+        method="scopes",
+        places=[_place(row) for row in rows],
+        most=MOST_REPOSITORIES,
     )
 
 
@@ -241,6 +254,9 @@ def registry_table(report: Report, costs: Costs) -> Table:
             (f"{_currency(totals.cost)} a month", 2),
             ("", 2),
         ),
+        file="registries.csv",
+        method="scopes",
+        places=[Place(account=row.account, region=row.region) for row in rows],
     )
 
 
@@ -250,6 +266,8 @@ def _byte_columns(
     missing: Sequence[Missing],
     columns: tuple[Column, Column, Column],
     shared: int = 0,
+    *,
+    most: int = MOST_ROWS,
 ) -> list[Filled]:
     """Logical bytes and those stored at repository and at registry scope.
 
@@ -260,16 +278,18 @@ def _byte_columns(
     decimals = gb_decimals(totals.physical_bytes.repository)
     of_total = bytes_of_all(report)
     filled = []
-    most: list[Decimal] | None = None
+    ceiling: list[Decimal] | None = None
     for column, values, extra, total in (
         (columns[0], [row.logical_bytes for row in rows], 0, totals.logical_bytes),
         (columns[1], [row.physical_bytes.repository for row in rows], 0, totals.physical_bytes.repository),
         (columns[2], [row.physical_bytes.registry for row in rows], shared, totals.physical_bytes.registry),
     ):
-        *shown, extra_shown = apportion_gb([*values, extra], total, decimals, most)
-        most = shown
+        *shown, extra_shown = apportion_gb([*values, extra], total, decimals, ceiling)
+        ceiling = shown
         filled.append(
-            gb_column(column, values, shown, (extra, extra_shown), total, decimals, missing, of_total)
+            gb_column(
+                column, values, shown, (extra, extra_shown), total, decimals, missing, of_total, most=most
+            )
         )
     return filled
 
@@ -304,7 +324,7 @@ def age_table(report: Report) -> Table:
             total=Cell(text=share(total, total)),
         ),
     ]
-    return filled_table("ages", "Stored bytes by age", filled)
+    return filled_table("ages", "Stored bytes by age", filled, file="ages.csv", method="ages")
 
 
 def waste_table(report: Report) -> Table:
@@ -360,6 +380,8 @@ def waste_table(report: Report) -> Table:
         ),
         rows=tuple(rows),
         groups=(("", 2), ("Freed, GB", 2), (f"{_currency(totals.cost)} a month", 2)),
+        file="images.csv",
+        method="waste",
     )
 
 
@@ -372,13 +394,17 @@ def _possibly_reached_row(images: int) -> Row:
     return Row(cells=(Cell(text="Possibly orphaned", notes=(meaning,)), count_cell(images), *[unknown] * 4))
 
 
+def _place(row: RepositoryRow) -> Place:
+    return Place.of(row.account, row.region, row.repository)
+
+
 def _repository_cell(row: RepositoryRow, *, several: bool) -> Cell:
     notes = [row.account, row.region] if several else []
     if row.pull_through_cache is None:
         notes.append("pull-through cache: unknown")
     elif row.pull_through_cache:
         notes.append("pull-through cache")
-    return Cell(text=row.repository, notes=tuple(notes))
+    return Cell(text=row.repository, notes=tuple(notes), link=_place(row).anchor)
 
 
 def _stale_cell(counts: Counts, missing: Missing) -> Cell:

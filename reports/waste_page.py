@@ -65,7 +65,7 @@ def _age_chart(report: Report) -> Chart | None:
         Bar(label=age.label, figure=size(age.physical_bytes), value=age.physical_bytes) for age in report.ages
     ]
     heading = "Stored bytes by the age of the newest image that holds them"
-    return drawn(heading, bars, name="age-chart")
+    return drawn(heading, bars, name="age-chart", rows="ages", method="ages")
 
 
 def _ages_note(report: Report) -> str:

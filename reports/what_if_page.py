@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from markupsafe import Markup
-
 from analyzer.model.frames import Int64
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
@@ -18,7 +16,7 @@ from reports.cells import (
     MOST_ROWS,
     Table,
 )
-from reports.charts import Bar, Chart, bar_chart
+from reports.charts import Bar, Chart, drawn
 from reports.facts import bytes_at, money_at
 from reports.figures import UNKNOWN, counted, exact_size, listed, moment, moments, size, span
 from reports.rounding import amount_text, rounded
@@ -249,6 +247,7 @@ def _card(simulation: Simulation, line: Line) -> Card:
         sentences=(sentence,),
         leaves_out=listed(reasons, limit=5),
         tone="warn" if line.label == "LEAVES" and line.artifacts else "",
+        method="what-if",
     )
 
 
@@ -308,10 +307,14 @@ def _chart(simulation: Simulation, candidate: Candidate, name: str) -> Chart | N
     if not bars:
         return None
     heading = f"Bytes freed and archived by repository, at {scope} scope"
-    description = "; ".join(f"{bar.label} {bar.figure}" for bar in bars)
-    # Built and escaped in charts.py.
-    svg = Markup(bar_chart(bars, name=f"{name}-chart", title=heading, description=description))  # noqa: S704
-    return Chart(heading=heading, svg=svg, legend=(("accent", "freed"), ("warn", "moved to the archive")))
+    return drawn(
+        heading,
+        bars,
+        name=f"{name}-chart",
+        legend=(("accent", "freed"), ("warn", "moved to the archive")),
+        rows=f"{name}-repositories",
+        method="what-if",
+    )
 
 
 def _is_short(effect: Effect) -> bool:

@@ -13,12 +13,14 @@ from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
 from analyzer.model.units import Scope
 from analyzer.model.verdicts import Outcome
+from reports.anchors import repository_anchor
 from reports.cells import (
     DASH,
     MOST_ROWS,
     Cell,
     Column,
     Filled,
+    Place,
     Row,
     Table,
     count_cell,
@@ -117,14 +119,23 @@ def repository_table(simulation: Simulation, candidate: Candidate, name: str) ->
             (f"Saved, {currency} a month", len(scopes)),
             *((("", 1),) if live else ()),
         ),
+        file="what-if.csv",
+        method="what-if",
+        places=[_place(row) for row in rows] if several else (),
     )
+
+
+def _place(row: RepositoryEffect) -> Place:
+    # The id is that of its row among all repositories, which this is not.
+    return Place(account=row.account or UNKNOWN, region=row.region or UNKNOWN)
 
 
 def _repository_cell(row: RepositoryEffect, *, several: bool) -> Cell:
     notes = [part for part in (row.account, row.region) if part] if several else []
     if row.policy_text is None:
         notes.append("no policy")
-    return Cell(text=row.repository or "repository", notes=tuple(notes))
+    link = repository_anchor(row.account or "", row.region or "", row.repository or "")
+    return Cell(text=row.repository or "repository", notes=tuple(notes), link=link)
 
 
 def _alarm_cell(number: int) -> Cell:
@@ -239,6 +250,8 @@ def comparison_table(simulation: Simulation, shown: Sequence[Candidate], name: s
         ),
         rows=tuple(rows),
         groups=(("", 1), ("Artifacts", 4 + len(needed)), ("", 1), (f"Saved, {_currency(shown)} a month", 3)),
+        file="what-if.csv",
+        method="what-if",
     )
 
 
@@ -290,6 +303,8 @@ def rule_table(simulation: Simulation, candidate: Candidate, name: str) -> Table
             for rule in candidate.rules
         ),
         groups=(("", 4), ("By this rule, with the others there", 2), ("If it were the only rule", 2)),
+        file="what-if.json",
+        method="what-if",
     )
 
 
@@ -331,6 +346,8 @@ def image_list(simulation: Simulation, candidate: Candidate, row: RepositoryEffe
                 Column(label="Fate", numeric=False),
             ),
             rows=tuple(rows),
+            file="what-if-images.csv",
+            method="what-if",
         ),
     )
 

@@ -6,15 +6,20 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from analyzer.model.results import Report, ScopedBytes, ScopedMoney
 from analyzer.model.units import Money
-from reports.cells import MOST_ROWS
+from reports.anchors import repository_anchor
+from reports.cells import MOST_REPOSITORIES
+from reports.files import write_report
 from reports.html import render_html
 from tests.support.report_fixture import HOSTILE, POSSIBLY_REACHED, Mounting, build_report, nothing_known
+from tests.support.simulation_fixture import build_simulation
+from tests.support.whole_report import whole_report
 
 
 class _Page(HTMLParser):
@@ -75,8 +80,8 @@ def test_the_sections_come_in_the_readers_order() -> None:
         for marker in (
             ">Completeness<",
             ">Cost</h2>",
-            ">Waste</h2>",
             ">Stored</h2>",
+            ">Waste</h2>",
             'id="money"',
             'id="cost-chart-title"',
             'id="repositories-table"',
@@ -92,13 +97,16 @@ def test_the_sections_come_in_the_readers_order() -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("repositories", [5, MOST_ROWS, MOST_ROWS + 61])
+@pytest.mark.parametrize("repositories", [5, MOST_REPOSITORIES, MOST_REPOSITORIES + 61])
 def test_the_shown_columns_add_up_to_the_shown_total(repositories: int) -> None:
     page = _Page(render_html(build_report(repositories, unpriced=True, gaps=True)))
     table = page.tables["repositories"]
-    assert len(table["tbody"]) == min(repositories, MOST_ROWS)
+    assert len(table["tbody"]) == min(repositories, MOST_REPOSITORIES)
     names = [row[0] for row in table["tfoot"]]
-    assert names == (["Other (61 repositories)"] if repositories > MOST_ROWS else []) + ["Shared", "Total"]
+    assert names == (["Other (61 repositories)"] if repositories > MOST_REPOSITORIES else []) + [
+        "Shared",
+        "Total",
+    ]
     for column in range(1, 10):
         *closing, total = _column(page, "tfoot", column)
         assert sum([*_column(page, "tbody", column), *closing]) == total, column
@@ -114,9 +122,9 @@ def test_the_page_is_the_same_for_the_same_report() -> None:
     assert render_html(build_report(30, hostile=True)) == render_html(build_report(30, hostile=True))
 
 
-def test_five_thousand_repositories_fit_in_one_and_a_half_megabytes() -> None:
+def test_five_thousand_repositories_fit_in_three_megabytes() -> None:
     text = render_html(build_report(5000, gaps=True, hostile=True, unpriced=True))
-    assert len(text.encode()) < 1_500_000
+    assert len(text.encode()) < 3_000_000
 
 
 def test_style_and_script_are_named_by_hash_and_nothing_else_may_run() -> None:
@@ -150,19 +158,55 @@ def test_hostile_text_is_dead_and_visible() -> None:
         assert unseen not in text
 
 
-def test_the_page_links_only_to_itself() -> None:
-    page = _Page(render_html(build_report(8, hostile=True, gaps=True)))
-    links = [
+def _links(page: _Page) -> set[str]:
+    return {
         attributes[name] or ""
         for _, attributes in page.tags
         for name in ("href", "src")
         if name in attributes
-    ]
-    assert links
-    assert all(link.startswith("#") for link in links)
+    }
+
+
+def _hostile_report() -> Report:
+    """A report with something for every section, and with names as an attacker would choose them."""
+    return whole_report(len(HOSTILE) + 8, hostile=True, gaps=True, unknowns=True, unpriced=True)
+
+
+def test_the_page_links_only_to_itself_and_to_the_files_beside_it(tmp_path: Path) -> None:
+    report, what_if = _hostile_report(), build_simulation(14, hostile=True, in_use=True, by_rule=True)
+    written = {path.name for path in write_report(report, tmp_path, what_if=what_if)}
+    page = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert {link[1:] for link in links} <= set(ids)
+    assert {link for link in _links(page) if not link.startswith("#")} <= written
+    assert {link[1:] for link in _links(page) if link.startswith("#")} <= set(ids)
+
+
+def test_every_table_leads_to_its_rows_and_its_method() -> None:
+    what_if = build_simulation(14, in_use=True, by_rule=True)
+    text = render_html(_hostile_report(), what_if=what_if)
+    blocks = text.split('<div class="table">')[1:]
+    assert len(blocks) > 15
+    for block in blocks:
+        below = block.partition("</table>")[2]
+        assert re.search(r'<a href="[a-z-]+\.(csv|json)">', below), block[:300]
+        assert re.search(r'<a href="#method-[a-z-]+">', below), block[:300]
+
+
+def test_a_repository_has_one_address_wherever_it_stands() -> None:
+    report = _hostile_report()
+    page = _Page(render_html(report))
+    anchors = [repository_anchor(row.account, row.region, row.repository) for row in report.repositories]
+    rows = [attributes["id"] for tag, attributes in page.tags if tag == "tr" and "id" in attributes]
+    assert rows == anchors
+    assert {f"#{anchor}" for anchor in anchors} <= _links(page)
+
+
+def test_a_repository_without_a_row_of_its_own_is_not_linked() -> None:
+    report = build_report(6)
+    page = _Page(render_html(report, what_if=build_simulation(4)))
+    known = {f"#{repository_anchor(row.account, row.region, row.repository)}" for row in report.repositories}
+    assert {link for link in _links(page) if link.startswith("#r-")} == known
 
 
 def test_exact_numbers_stand_behind_the_rounded_ones() -> None:
