@@ -35,6 +35,7 @@ from reports.facts import bytes_at, money_at
 from reports.figures import UNKNOWN, counted, exact_size, gb_decimals, listed, size
 from reports.missing import WHOLE
 from reports.rounding import CENT_DECIMALS, apportion_gb, rounded
+from reports.text import shortened
 from reports.what_if_figures import (
     NAIVE,
     known_of,
@@ -51,6 +52,8 @@ from reports.what_if_words import (
 #: Images of a repository that are listed.
 MOST_IMAGES: Final = 20
 _TAGS: Final = 4
+#: Letters of a policy's name in a caption.
+_NAME: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,7 @@ def repository_table(simulation: Simulation, candidate: Candidate, name: str) ->
     currency = totals.saving.repository.currency
     return filled_table(
         name,
-        f"Repositories, {order}",
+        f"Repositories{_under(simulation, candidate)}, {order}",
         filled,
         with_shared=with_shared,
         groups=(
@@ -123,6 +126,11 @@ def repository_table(simulation: Simulation, candidate: Candidate, name: str) ->
         method="what-if",
         places=[_place(row) for row in rows] if several else (),
     )
+
+
+def _under(simulation: Simulation, candidate: Candidate) -> str:
+    """Which policy a table is about, where there are several: no two tables go by one name."""
+    return f" under {shortened(candidate.name, _NAME)}" if len(simulation.candidates) > 1 else ""
 
 
 def _place(row: RepositoryEffect) -> Place:
@@ -276,7 +284,7 @@ def rule_table(simulation: Simulation, candidate: Candidate, name: str) -> Table
 
     return Table(
         name=name,
-        caption="What each rule brings; these figures do not add up",
+        caption=f"What each rule{_under(simulation, candidate)} brings; these figures do not add up",
         columns=(
             Column(label="Rule", numeric=False),
             Column(label="Description", numeric=False),
@@ -338,7 +346,7 @@ def image_list(simulation: Simulation, candidate: Candidate, row: RepositoryEffe
         heading=f"{place}: {', '.join(numbers)}",
         table=Table(
             name=name,
-            caption=f"Oldest first, {first}",
+            caption=f"{place}{_under(simulation, candidate)}: {first}, oldest first",
             columns=(
                 Column(label="Digest", numeric=False),
                 Column(label="Tags", numeric=False),

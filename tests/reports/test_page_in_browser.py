@@ -1,16 +1,16 @@
-"""The page in a real browser, from the disk: quiet, narrow enough, legible, sortable by keyboard."""
+"""The page in a real browser, from the disk: quiet, narrow enough, legible, usable by keyboard and by ear."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reports.anchors import repository_anchor
 from reports.html import render_html
-from tests.support.frontier_fixture import with_frontier
-from tests.support.pulls_fixture import FINDINGS, pull_report, recorded_pulls
-from tests.support.report_fixture import build_report
+from tests.support.report_fixture import HOSTILE, nothing_known
+from tests.support.simulation_fixture import ARCHIVE, KEEP, build_simulation
+from tests.support.whole_report import whole_report
 
 _CHROMIUM = Path("/usr/bin/chromium")
 
@@ -33,15 +33,38 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    report = build_report(
+    report = whole_report(
         260, hostile=True, gaps=True, unknowns=True, not_read=True, unpriced=True, mounting="mixed"
     )
-    pulls = replace(pull_report(*FINDINGS), recorded=recorded_pulls())
-    path.write_text(render_html(with_frontier(replace(report, pulls=pulls))), encoding="utf-8")
+    path.write_text(render_html(report), encoding="utf-8")
     return path.as_uri()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Pages for the slow judge of accessibility, by what is in them."""
+    needed = {"hostile": True, "in_use": True, "users": True, "unknowns": True, "by_rule": True, "live": True}
+    hostile = whole_report(len(HOSTILE) + 14, hostile=True, gaps=True, unknowns=True, not_read=True)
+    pages = {
+        "everything, hostile": render_html(
+            hostile, what_if=build_simulation(3, policies=(KEEP, ARCHIVE), **needed)
+        ),
+        "nothing known": render_html(nothing_known()),
+    }
+    folder = tmp_path_factory.mktemp("small")
+    for n, text in enumerate(pages.values()):
+        (folder / f"{n}.html").write_text(text, encoding="utf-8")
+    return {name: (folder / f"{n}.html").as_uri() for n, name in enumerate(pages)}
+
+
+#: Lays out what is off the screen too, which the page itself leaves for later.
+_UNFOLD = """() => {
+  document.querySelectorAll('section').forEach((section) => { section.style.contentVisibility = 'visible'; });
+  document.querySelectorAll('details').forEach((fold) => { fold.open = true; });
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_quiet_and_never_scrolls_sideways(
     browser: Any, address: str, width: int, scheme: str
@@ -55,6 +78,7 @@ def test_the_page_is_quiet_and_never_scrolls_sideways(
     page.on("request", lambda request: requests.append(request.url))
     page.goto(address)
     page.wait_for_load_state("networkidle")
+    page.evaluate(_UNFOLD)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert said == []
     assert requests == [address]
@@ -102,6 +126,7 @@ def test_without_script_everything_is_there_and_nothing_looks_clickable(browser:
     assert page.locator("button").count() == 0
     assert page.locator("#repositories-table tbody tr:visible").count() == 260
     assert page.locator("svg[role=img]").count() == 6
+    assert page.locator("input, select").count() == 0
     assert page.locator("#gaps-table").is_visible()
     context.close()
 
@@ -143,6 +168,7 @@ _CONTRAST = """
 def test_all_text_has_enough_contrast(browser: Any, address: str, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme)
     page.goto(address)
+    page.evaluate(_UNFOLD)
     assert page.evaluate(_CONTRAST) == []
     page.close()
 
@@ -150,9 +176,176 @@ def test_all_text_has_enough_contrast(browser: Any, address: str, scheme: str) -
 def test_the_page_prints_in_light_and_within_the_paper(browser: Any, address: str) -> None:
     page = browser.new_page(viewport={"width": 1032, "height": 800}, color_scheme="dark")
     page.goto(address)
+    page.evaluate(_UNFOLD)
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1032
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate(_CONTRAST) == []
     assert page.pdf()[:5] == b"%PDF-"
+    page.close()
+
+
+def _violations(page: Any, *, contrast: bool = True) -> list[str]:
+    """What axe complains of; contrast, the slow part of it, does not depend on width or paper."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
+    found = axe.Axe().run(page, options=options).response["violations"]
+    return [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("which", ["everything, hostile", "nothing known"])
+@pytest.mark.parametrize("look", ["light", "dark", "narrow", "print"])
+def test_axe_finds_nothing_to_complain_of(browser: Any, small: dict[str, str], which: str, look: str) -> None:
+    page = browser.new_page(
+        viewport={"width": 320 if look == "narrow" else 1280, "height": 800},
+        color_scheme="dark" if look == "dark" else "light",
+    )
+    page.goto(small[which])
+    page.evaluate(_UNFOLD)
+    if look == "print":
+        page.emulate_media(media="print")
+    assert _violations(page, contrast=look in {"light", "dark"}) == []
+    page.close()
+
+
+def test_axe_would_complain(browser: Any, small: dict[str, str]) -> None:
+    page = browser.new_page()
+    page.goto(small["nothing known"])
+    page.evaluate("document.querySelector('main').append(document.createElement('input'))")
+    assert [complaint.split(":")[0] for complaint in _violations(page)] == ["label"]
+    page.close()
+
+
+def _rows(page: Any, table: str = "repositories") -> list[str]:
+    names = page.locator(f"#{table}-table tbody tr:visible th a")
+    return [str(name) for name in names.all_inner_texts()]
+
+
+def _status(page: Any, table: str = "repositories") -> str:
+    return str(page.locator(f".table:has(#{table}-table) [role=status]").inner_text())
+
+
+def test_a_long_table_is_folded_and_filtered_by_keyboard_and_says_how_many_rows_show(
+    browser: Any, address: str
+) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    assert _status(page) == "25 of 260 rows shown"
+    assert len(_rows(page)) == 25
+    field = page.get_by_role("group", name="Filter: Repositories, dearest first").get_by_label("Filter")
+    field.focus()
+    page.keyboard.type("ML/ eu-west-1")
+    found = _rows(page)
+    assert found
+    assert all(name.startswith("ml/") for name in found)
+    assert _status(page) == f"{len(found)} of 260 rows shown; the closing rows count all"
+    # From the filter on to the choices, and by the first letter to a region.
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Tab")
+    page.keyboard.type("us-east-1")
+    notes = page.locator("#repositories-table tbody tr:visible th .note").all_inner_texts()
+    assert len(notes) == 25
+    assert all("us-east-1" in note for note in notes)
+    more = page.locator(".table:has(#repositories-table) button.more")
+    assert more.get_attribute("aria-expanded") == "false"
+    more.focus()
+    page.keyboard.press("Enter")
+    assert more.get_attribute("aria-expanded") == "true"
+    assert more.inner_text() == "Show the first 25"
+    assert len(_rows(page)) > 25
+    page.close()
+
+
+def test_a_filter_that_nothing_matches_says_so_and_is_no_pattern(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    field = page.get_by_role("group", name="Filter: Repositories, dearest first").get_by_label("Filter")
+    field.fill("(.*")
+    assert _rows(page) == []
+    assert _status(page) == "0 of 260 rows shown; the closing rows count all"
+    field.fill("<SCRIPT>alert")
+    assert _rows(page) == ["<script>alert(1)</script>"]
+    page.close()
+
+
+def test_what_is_filtered_and_sorted_is_kept_in_the_address(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    tools = page.get_by_role("group", name="Filter: Repositories, dearest first")
+    tools.get_by_label("Filter").fill("web/ +&#%")
+    tools.get_by_label("Filter").fill("web/")
+    tools.get_by_label("Region").select_option("us-east-1")
+    page.locator("#repositories-table th button", has_text="Logical").click()
+    seen, kept = _rows(page), page.url
+    assert len(seen) > 2
+    page.close()
+    page = browser.new_page()
+    page.goto(kept)
+    assert _rows(page) == seen
+    assert page.locator("#repositories-table th[aria-sort=descending]").inner_text().startswith("Logical")
+    page.close()
+
+
+@pytest.mark.parametrize("query", ["q=%E0%A4%A", "sort=99-falling", "sort=x", "facet-0=nowhere", "&&=&?"])
+def test_an_address_that_was_tampered_with_shows_the_page(browser: Any, address: str, query: str) -> None:
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{address}#repositories-table?{query}")
+    assert page.locator("#repositories-table").is_visible()
+    assert said == []
+    page.close()
+
+
+def test_the_address_of_a_repository_leads_to_its_row_though_it_is_folded(browser: Any, address: str) -> None:
+    report = whole_report(
+        260, hostile=True, gaps=True, unknowns=True, not_read=True, unpriced=True, mounting="mixed"
+    )
+    last = report.repositories[-1]
+    anchor = repository_anchor(last.account, last.region, last.repository)
+    page = browser.new_page(viewport={"width": 1280, "height": 700})
+    page.goto(f"{address}#{anchor}")
+    row = page.locator(f"#{anchor}")
+    assert row.is_visible()
+    box = row.bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < 700
+    assert row.locator("th a").inner_text() == last.repository
+    page.close()
+
+
+def test_a_link_to_a_row_that_is_filtered_away_brings_it_back(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    tools = page.get_by_role("group", name="Filter: Repositories, dearest first")
+    tools.get_by_label("Filter").fill("no such name")
+    assert _rows(page) == []
+    page.locator("#fewer-repositories-table tbody th a").first.click()
+    page.wait_for_function("document.querySelector('tr:target').getBoundingClientRect().height > 0")
+    assert tools.get_by_label("Filter").input_value() == ""
+    page.close()
+
+
+def test_what_is_folded_is_printed_and_controls_are_not(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.emulate_media(media="print")
+    assert page.locator("#repositories-table tbody tr:visible").count() == 260
+    assert page.locator("nav:visible, .tools:visible, button.more:visible").count() == 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
+    page.close()
+
+
+def test_the_first_stop_of_the_keyboard_skips_to_the_figures(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the figures"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
     page.close()
