@@ -17,13 +17,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
+from analyzer.model.findings import CheckText, FindingsReport
 from analyzer.model.frontier import FrontierPoint, PricedFrontier
 from analyzer.model.pull_costs import PullCost
 from analyzer.model.pull_report import PullReport, TransferGroup
@@ -31,7 +32,7 @@ from analyzer.model.records import Gap
 from analyzer.model.registry_settings import SEVERITIES
 from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
 from analyzer.model.units import Money, iso
-from reports import pulls_csv
+from reports import findings_csv, pulls_csv
 from reports.facts import low_scope
 from reports.frontier import missing_bytes, missing_count
 from reports.groups import COLUMNS, group_rows
@@ -93,8 +94,8 @@ _Cell = str | int
 def render_csvs(report: Report) -> dict[str, str]:
     """File name to text of every table: repositories, registries, images, ages, prices and gaps.
 
-    With the frontier, the groups by tag, and pulls across regions with their routes too, where the
-    report has them.
+    With the frontier, the groups by tag, the findings, and pulls across regions with their routes too,
+    where the report has them.
     """
     _require_dollars(report)
     frontier = {"frontier.csv": render_frontier_csv(report.frontier)} if report.frontier else {}
@@ -107,8 +108,19 @@ def render_csvs(report: Report) -> dict[str, str]:
         "gaps.csv": _gaps(report),
         **frontier,
         **({"groups.csv": _table(COLUMNS, group_rows(report, neutral))} if report.groups else {}),
+        **({} if report.findings is None else {"findings.csv": render_findings_csv(report.findings)}),
         **({} if report.pulls is None else _pulls(report.pulls)),
     }
+
+
+def render_findings_csv(report: FindingsReport) -> str:
+    """The findings of ``report``, one a row."""
+    return _table(findings_csv.COLUMNS, findings_csv.finding_rows(report.findings, neutral))
+
+
+def render_checks_csv(checks: Sequence[CheckText]) -> str:
+    """The table of checks, one a row."""
+    return _table([field.name for field in fields(CheckText)], (astuple(check) for check in checks))
 
 
 def render_pulls_csv(report: PullReport) -> str:

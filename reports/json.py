@@ -31,6 +31,7 @@ from analyzer.model.results import (
 )
 from analyzer.model.units import GB, Money, iso
 from reports.facts import low_scope
+from reports.findings_json import findings_object
 from reports.frontier import missing_bytes, missing_count
 from reports.groups import group_objects
 from reports.missing import (
@@ -73,6 +74,7 @@ def render_json(report: Report) -> str:
         ],
         "ages": _ages(report),
         **({"frontier": _frontier(report.frontier)} if report.frontier else {}),
+        **({} if report.findings is None else {"findings": findings_object(report.findings)}),
         **({} if report.pulls is None else {"pulls": pulls_object(report.pulls)}),
         "prices": {"gb_bytes": GB, "rows": [_price(row) for row in report.prices]},
         "gaps": [_gap(gap) for gap in report.gaps],

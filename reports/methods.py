@@ -118,6 +118,16 @@ METHODS: Final = (
         section="pulls",
     ),
     Method(
+        name="findings",
+        title="Findings",
+        text="Each check looks at what was read and says nothing of what was not. What a finding saves is"
+        " the cost of the layers that would leave if it alone were mended; where images pile up, only those"
+        " count that are stale, or that no tag has reached for two weeks, and that no known workload uses."
+        " Findings overlap, so that their rows do not add up; totals and the list of what to do first count"
+        " each layer once. Waived findings are in no total.",
+        section="findings",
+    ),
+    Method(
         name="settings",
         title="Settings",
         text="What ECR answered of each registry and repository. A repository is open as widely as the"

@@ -24,6 +24,7 @@ from analyzer.model.simulation import Simulation
 from reports.cards import Card, cost_card, stored_card, waste_card
 from reports.cells import Tone
 from reports.facts import completeness, covers, moment_of_snapshot, scope_of_money
+from reports.findings_page import actions_section, check_anchors, findings_section
 from reports.frontier import fewer_section
 from reports.method_page import method_section
 from reports.money_page import MoneySection, groups_section, money_section, registries_section
@@ -83,7 +84,7 @@ def build_page(report: Report, what_if: Simulation | None = None) -> Page:
         scope=scope_of_money(report),
         cards=(cost_card(report), stored_card(report), waste_card(report)),
         sections=tuple(_sections(report, money, costs, what_if)),
-        anchors=frozenset(row.anchor for row in money.repositories.rows),
+        anchors=frozenset((*(row.anchor for row in money.repositories.rows), *check_anchors(report))),
     )
 
 
@@ -94,7 +95,7 @@ def _sections(
     simulated = None if what_if is None else what_if_section(what_if)
     names = []
     for name, title, label, content in (
-        # What to do: the dearest findings and recommendations, in a short list.
+        ("actions", "What to do first", "What to do", actions_section(report)),
         ("money", "Where the money is", "Repositories", money),
         ("groups", "By tag", "Tags", groups_section(report)),
         ("registries", "By registry", "Registries", registries_section(report, costs)),
@@ -104,7 +105,7 @@ def _sections(
         # Policies to set: recommended ones, with the text to paste.
         ("fewer", "What if we kept fewer", "Keeping fewer", fewer_section(report)),
         ("what-if", "What if the policy changed", "What if", simulated),
-        # Findings: all of them, with evidence and how to mend them.
+        ("findings", "Findings", "Findings", findings_section(report)),
         ("pulls", "Pulls across regions and accounts", "Pulls", pulls_section(report.pulls)),
         ("registry-settings", "Registry settings", "Settings", settings_section(report)),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from analyzer.cli import INTERRUPTED, TERMINATED, cli
 from analyzer.cli.common import WITH_FINDINGS, WITH_GAPS
 from analyzer.collect.permissions import PUBLIC, REGIONS, REGISTRY, permissions_of
 from analyzer.errors import DemurrageError, InputError
+from analyzer.hygiene.judging import ALL_CHECKS
+from analyzer.hygiene.owners import parse_owned_prefixes
+from analyzer.hygiene.waivers import parse_waivers
 from analyzer.pricing import load_prices
 from analyzer.pulls.role_rules import parse_role_rules
 from tests.support.pipeline import Pipeline
@@ -96,13 +100,16 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--at-once",
         "--by",
         "--by-rule",
+        "--check",
         "--children-take-slots",
         "--days",
         "--dry-run",
         "--for-verify",
         "--images",
+        "--list-checks",
         "--manifests",
         "--name",
+        "--owner",
         "--partition",
         "--policy",
         "--repository",
@@ -142,6 +149,10 @@ def test_the_commands_are_those_of_the_program() -> None:
     assert listed == set(_commands(cli))
 
 
+def test_the_checks_are_those_of_the_program() -> None:
+    assert _table("check") == [[check.id, str(check.severity), check.title] for check in ALL_CHECKS]
+
+
 def test_the_role_may_do_what_is_called_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,8 +179,10 @@ def test_the_role_may_do_what_is_called_and_nothing_else(
 def test_the_files_in_the_examples_are_accepted() -> None:
     read: dict[str, Any] = {
         "--accept-gaps": parse_accepted_gaps,
+        "--owners": parse_owned_prefixes,
         "--prices": load_prices,
         "--role-regions": parse_role_rules,
+        "--waivers": partial(parse_waivers, ids=[check.id for check in ALL_CHECKS]),
     }
     for block in _blocks("toml"):
         (option,) = re.findall(r"^# demurrage \w+ (--[a-z-]+) ", block)

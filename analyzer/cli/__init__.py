@@ -23,6 +23,7 @@ from analyzer.cli.db import db_group
 from analyzer.cli.demo import demo_command
 from analyzer.cli.doctor import doctor_command
 from analyzer.cli.explain import explain_command
+from analyzer.cli.findings import findings_command
 from analyzer.cli.frontier import frontier_command
 from analyzer.cli.importing import import_command
 from analyzer.cli.ingest import ingest_command
@@ -62,6 +63,7 @@ for _command in (
     what_if_command,
     explain_command,
     lint_command,
+    findings_command,
     frontier_command,
     pulls_command,
     verify_command,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.agreements import agreement_options, take_agreements
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -237,6 +238,7 @@ def collect_command(context: click.Context, /, accept_gaps: Path | None, **optio
 )
 @report_options
 @group_by_option
+@agreement_options
 @accept_gaps_option
 @global_options
 @click.pass_context
@@ -260,6 +262,7 @@ def run_command(
     shared = common(context)
     # Before the night's work, so that a mistake in these does not cost it.
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    agreements = take_agreements(options)
     require_folder(output_dir)
     result, database = collect_from_aws(shared, **options)
     require_something_read(result)
@@ -273,6 +276,7 @@ def run_command(
         accepted=accepted,
         run=result.run,
         tag_keys=group_by,
+        agreements=agreements,
     )
 
 

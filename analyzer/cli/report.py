@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
+from analyzer.cli.agreements import agreement_options, take_agreements
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -29,6 +30,7 @@ from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from analyzer.acceptance import AcceptedGap
+    from analyzer.hygiene.judging import Agreements
     from analyzer.lifecycle.policy import Policy
     from analyzer.model.simulation import Simulation
     from analyzer.nightly import ReportOptions
@@ -61,11 +63,13 @@ if TYPE_CHECKING:
 )
 @report_options
 @group_by_option
+@agreement_options
 @accept_gaps_option
 @global_options
 @click.pass_context
 def report_command(
     context: click.Context,
+    /,
     output_dir: Path | None,
     run: int | None,
     at: datetime | None,
@@ -75,6 +79,7 @@ def report_command(
     prices: Path | None,
     accept_gaps: Path | None,
     group_by: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Report on a stored snapshot: what is stored, what it costs, what is waste.
 
@@ -87,6 +92,7 @@ def report_command(
         raise InputError("--policy is about the report's files; add --output-dir DIR, or ask what-if")
     tried = [(path, *read_policy_document(shared, path)) for path in policies]
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    agreements = take_agreements(options)
     database = open_database(shared.db_url)
     if output_dir is not None:
         require_folder(output_dir)
@@ -102,6 +108,7 @@ def report_command(
         at=at,
         policies=tried,
         tag_keys=group_by,
+        agreements=agreements,
     )
 
 
@@ -118,12 +125,14 @@ def write_answer(
     at: datetime | None = None,
     policies: Sequence[tuple[Path, Policy, str]] = (),
     tag_keys: tuple[str, ...] = (),
+    agreements: Agreements | None = None,
 ) -> int:
     """Make the report, write its files, print its headline; gives the exit status.
 
     ``output_dir`` was found to be writable: that it no longer is fails the run, with RunError.
     """
     from analyzer.cli.tables import report_table
+    from analyzer.hygiene.judging import Agreements
     from analyzer.model.units import to_ms
     from analyzer.nightly import ReportOptions, make_report
     from reports import render_csvs, render_json, write_report
@@ -136,6 +145,7 @@ def write_answer(
         at_ms=None if at is None else to_ms(at),
         accepted=accepted,
         tag_keys=tag_keys,
+        agreements=agreements or Agreements(),
     )
     report = make_report(database, options)
     if output_dir is not None:

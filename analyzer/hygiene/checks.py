@@ -28,6 +28,8 @@ class Told:
 
     finding: Finding
     leaves: Int64 | None
+    #: Row of the repository; None where it is about a registry.
+    row: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def run_checks(estate: Estate, checks: Sequence[Check] = CHECKS) -> Answers:
     findings = Teller(estate).tell(found)
     return Answers(
         told=tuple(
-            Told(finding, answer.leaves) for finding, (_, answer) in zip(findings, found, strict=True)
+            Told(finding, answer.leaves, answer.row)
+            for finding, (_, answer) in zip(findings, found, strict=True)
         ),
         not_judged=_summed_up(estate, unjudged),
     )

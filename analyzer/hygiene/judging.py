@@ -11,11 +11,21 @@ from typing import Final
 from analyzer.hygiene.checks import CHECKS, Told, run_checks
 from analyzer.hygiene.estate import Check, Estate
 from analyzer.hygiene.owners import Ownership
-from analyzer.hygiene.telling import Teller
+from analyzer.hygiene.telling import Teller, Union
 from analyzer.hygiene.waivers import EXPIRED, expired_waivers, waive
-from analyzer.model.findings import CheckText, Finding, FindingsReport, Owner, Waiver
-from analyzer.model.units import from_ms
+from analyzer.model.findings import (
+    CheckText,
+    Finding,
+    FindingsReport,
+    Owner,
+    RepositoryFindings,
+    Waiver,
+)
+from analyzer.model.results import ScopedBytes
+from analyzer.model.transfer import MoneyRange
+from analyzer.model.units import Money, from_ms
 
+_NOTHING: Final = MoneyRange(low=Money(Decimal(0)), high=Money(Decimal(0)))
 #: Texts of every check, that of waivers last: no look at a registry finds those.
 ALL_CHECKS: Final[tuple[CheckText, ...]] = (*(check.text for check in CHECKS), EXPIRED)
 
@@ -80,16 +90,15 @@ def judge(
     ]
     judged, unmatched = waive([*owned, *expired], agreements.waivers, today)
     told = [
-        Told(finding, answer)
-        for finding, answer in zip(
-            judged, [*(told.leaves for told in answers.told), *(None for _ in expired)], strict=True
+        replace(one, finding=finding)
+        for one, finding in zip(
+            [*answers.told, *(Told(finding, None, None) for finding in expired)], judged, strict=True
         )
         if wanted.takes(finding)
     ]
     told.sort(key=lambda one: _order(one.finding))
-    freed, saving = Teller(estate).union(
-        one.leaves for one in told if one.leaves is not None and one.finding.waiver is None
-    )
+    is_open = [one for one in told if one.finding.waiver is None]
+    union = Teller(estate).union(one.leaves for one in is_open if one.leaves is not None)
     texts = (*(check.text for check in checks), EXPIRED)
     return FindingsReport(
         at=from_ms(estate.known.at_ms),
@@ -100,22 +109,65 @@ def judge(
         ),
         checks=tuple(text for text in texts if not wanted.checks or text.id in wanted.checks),
         findings=tuple(one.finding for one in told),
+        by_repository=_by_repository(is_open, union),
         not_judged=tuple(
             one for one in answers.not_judged if not wanted.checks or one.check in wanted.checks
         ),
         unmatched_waivers=tuple(unmatched),
-        freed_bytes=freed,
-        storage_saving=saving,
+        freed_bytes=union.freed_bytes,
+        storage_saving=union.saving,
         coverage=estate.known.coverage,
     )
 
 
+def _by_repository(told: Sequence[Told], union: Union) -> tuple[RepositoryFindings, ...]:
+    """What the open findings of each repository come to; those of waivers are about none."""
+    groups: dict[tuple[str, str, str, int | None], list[Told]] = {}
+    for one in told:
+        finding = one.finding
+        if finding.check != EXPIRED.id:
+            key = finding.account, finding.region, finding.repository, one.row
+            groups.setdefault(key, []).append(one)
+    found = []
+    for (account, region, repository, row), members in groups.items():
+        findings = [one.finding for one in members]
+        saves = row is not None and any(one.leaves is not None for one in members)
+        # Where nothing leaves, there is nothing in the union, and that is known.
+        nothing = (ScopedBytes(repository=0, registry=0), 0, _NOTHING)
+        freed, unknown, saving = union.by_row.get(-1 if row is None else row, nothing)
+        found.append(
+            RepositoryFindings(
+                account=account,
+                region=region,
+                repository=repository,
+                owner=findings[0].owner,
+                severity=min((finding.severity for finding in findings), key=lambda level: level.rank),
+                findings=len(findings),
+                checks=tuple(dict.fromkeys(finding.check for finding in sorted(findings, key=_by_saving))),
+                freed_bytes=freed if saves else None,
+                unknown_size=unknown,
+                saving=saving if saves else None,
+            )
+        )
+    return tuple(sorted(found, key=_dearest_first))
+
+
+def _dearest_first(row: RepositoryFindings) -> tuple[object, ...]:
+    promised = Decimal(0) if row.saving is None else row.saving.low.amount or Decimal(0)
+    return -promised, row.severity.rank, -row.findings, row.account, row.region, row.repository
+
+
+def _by_saving(finding: Finding) -> tuple[object, ...]:
+    promised = Decimal(0) if finding.saving is None else finding.saving.low.amount or Decimal(0)
+    return -promised, finding.severity.rank, finding.check
+
+
 def _order(finding: Finding) -> tuple[object, ...]:
-    saving = None if finding.saving is None else finding.saving.low.amount
+    promised = Decimal(0) if finding.saving is None else finding.saving.low.amount or Decimal(0)
     freed = finding.freed_bytes
     return (
         finding.severity.rank,
-        -(saving or Decimal(0)),
+        -promised,
         0 if freed is None else -freed.repository,
         finding.account,
         finding.region,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -28,6 +28,21 @@ _SCOPES: Final[tuple[Scope, ...]] = ("repository", "registry")
 _PUBLIC_API_REGION: Final = "us-east-1"
 #: Tags of one artifact that evidence names.
 _TAGS: Final = 5
+
+
+#: Bytes that leave (None where all are unknown), how many of unknown size leave beside, the saving.
+Freed = tuple[ScopedBytes | None, int, MoneyRange]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """What many findings free together."""
+
+    freed_bytes: ScopedBytes
+    unknown_size: int
+    saving: MoneyRange
+    #: The same of each row that something leaves.
+    by_row: Mapping[int, Freed]
 
 
 class Teller:
@@ -68,7 +83,7 @@ class Teller:
             )
         return findings
 
-    def union(self, leaves: Iterable[Int64]) -> tuple[ScopedBytes, MoneyRange]:
+    def union(self, leaves: Iterable[Int64]) -> Union:
         """What leaves the store when all of these artifacts do, each blob once, and what it costs a month."""
         outcome = self._outcome(leaves)
         savings = self._estate.holdings.measure(outcome)
@@ -86,16 +101,19 @@ class Teller:
             for scope in _SCOPES
         }
         unknown = int(savings.repositories["unknown_expired"].sum())
-        total = ScopedBytes(
-            **{scope: sum(columns[f"freed_bytes_{scope}"]) for scope in _SCOPES},
-        )
-        return total, MoneyRange(
-            low=_beside(
-                add_up(freed[scope][number] for number, scope in enumerate(self._low)),
-                unknown,
-                total.repository,
+        total = ScopedBytes(**{scope: sum(columns[f"freed_bytes_{scope}"]) for scope in _SCOPES})
+        low = add_up(freed[scope][number] for number, scope in enumerate(self._low))
+        return Union(
+            total,
+            unknown,
+            MoneyRange(
+                low=_beside(low, unknown, total.repository),
+                high=_beside(add_up(freed[self._high]), unknown, total.repository),
             ),
-            high=_beside(add_up(freed[self._high]), unknown, total.repository),
+            {
+                row: self._of_row(savings, row, self._estate.registry[row])
+                for row in np.unique(self._estate.repository[outcome == Outcome.EXPIRED]).tolist()
+            },
         )
 
     def _worded(self, check: Check, found: Found) -> Finding:
@@ -159,7 +177,7 @@ class Teller:
 
     def _savings(self, found: Sequence[Found]) -> Iterator[tuple[int, ScopedBytes | None, int, MoneyRange]]:
         """By position in ``found``: bytes that leave (None where all are unknown), unknown, the saving."""
-        rounds: list[dict[int, int]] = []
+        rounds: list[dict[int, tuple[int, Int64]]] = []
         turns: dict[int, int] = defaultdict(int)
         for number, answer in enumerate(found):
             if answer.leaves is None:
@@ -168,24 +186,21 @@ class Teller:
                 zero = ScopedBytes(repository=0, registry=0)
                 yield number, zero, 0, self._range(answer.registry, dict.fromkeys(_SCOPES, (0, 0)))
             elif answer.row is None:
-                freed, saving = self.union([answer.leaves])
-                yield number, freed, 0, saving
+                union = self.union([answer.leaves])
+                yield number, union.freed_bytes, union.unknown_size, union.saving
             else:
                 # Repositories do not touch each other's figures: one measurement has one of each.
                 turn = turns[answer.row]
                 turns[answer.row] += 1
                 if turn == len(rounds):
                     rounds.append({})
-                rounds[turn][answer.row] = number
+                rounds[turn][answer.row] = number, answer.leaves
         for by_row in rounds:
-            outcome = self._outcome(found[number].leaves for number in by_row.values())
-            savings = self._estate.holdings.measure(outcome)
-            for row, number in by_row.items():
+            savings = self._estate.holdings.measure(self._outcome(leaves for _, leaves in by_row.values()))
+            for row, (number, _) in by_row.items():
                 yield (number, *self._of_row(savings, row, found[number].registry))
 
-    def _of_row(
-        self, savings: Savings, row: int, registry: int
-    ) -> tuple[ScopedBytes | None, int, MoneyRange]:
+    def _of_row(self, savings: Savings, row: int, registry: int) -> Freed:
         of = savings.repositories
         parts: dict[Scope, tuple[int, int]] = {
             "repository": (int(of["freed_bytes"].iloc[row]), int(of["freed_archive_bytes"].iloc[row])),
@@ -214,11 +229,10 @@ class Teller:
             standard_bytes=freed - freed_archive, archive_bytes=freed_archive
         )
 
-    def _outcome(self, leaves: Iterable[Int64 | None]) -> UInt8:
+    def _outcome(self, leaves: Iterable[Int64]) -> UInt8:
         outcome: UInt8 = np.full(len(self._estate.repository), Outcome.KEPT, np.uint8)
         for positions in leaves:
-            if positions is not None:
-                outcome[positions] = Outcome.EXPIRED
+            outcome[positions] = Outcome.EXPIRED
         return outcome
 
 

@@ -151,6 +151,29 @@ class NotJudged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryFindings:
+    """What the open findings of one repository come to together, each blob once."""
+
+    account: str
+    region: str
+    #: "" for what is about the whole registry.
+    repository: str
+    #: Of the repository; None where nobody is known.
+    owner: Owner | None
+    #: Of the gravest.
+    severity: Severity
+    findings: int
+    #: Ids of the checks, each once: those that promise most first.
+    checks: tuple[str, ...]
+    #: What leaves the store if all of them are mended; None where nothing does, or nobody knows.
+    freed_bytes: ScopedBytes | None
+    unknown_size: int
+    #: None where none of them saves storage. At repository scope the rows add up to
+    #: ``FindingsReport.storage_saving``.
+    saving: MoneyRange | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FindingsReport:
     """The answer of ``findings``."""
 
@@ -164,6 +187,8 @@ class FindingsReport:
     #: Open and waived ones: by severity, then what is promised to be saved (greatest first), then freed
     #: bytes, then account, region, repository, check and subject.
     findings: tuple[Finding, ...]
+    #: By what is promised to be saved, the most first; then by severity.
+    by_repository: tuple[RepositoryFindings, ...]
     not_judged: tuple[NotJudged, ...]
     #: Waivers that cover no finding and have not expired.
     unmatched_waivers: tuple[Waiver, ...]

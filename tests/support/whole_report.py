@@ -19,6 +19,7 @@ from analyzer.model.registry_settings import (
 )
 from analyzer.model.results import Report
 from analyzer.showback import group_by_tag
+from tests.support.findings_fixture import with_findings
 from tests.support.frontier_fixture import with_frontier
 from tests.support.pulls_fixture import FINDINGS, pull_report, recorded_pulls
 from tests.support.report_fixture import HOSTILE, build_report
@@ -41,7 +42,7 @@ def whole_report(repositories: int, **options: Any) -> Report:
         groups=(group_by_tag(rows, "team"),),
         pulls=replace(pull_report(*FINDINGS), recorded=recorded_pulls()),
     )
-    return with_frontier(report)
+    return with_findings(with_frontier(report), hostile=bool(options.get("hostile")))
 
 
 _REGISTRY = RegistrySettings(

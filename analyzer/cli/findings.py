@@ -1,0 +1,170 @@
+"""`demurrage findings`: what is unhygienic, what it costs, whose it is and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import click
+
+from analyzer.cli.agreements import agreement_options, take_agreements
+from analyzer.cli.common import (
+    HELP,
+    WITH_FINDINGS,
+    WITH_GAPS,
+    Moment,
+    accept_gaps_option,
+    common,
+    global_options,
+    load_accepted_gaps,
+    load_price_book,
+    report_options,
+)
+from analyzer.cli.streams import tell
+from analyzer.errors import InputError
+
+if TYPE_CHECKING:
+    from analyzer.model.findings import FindingsReport
+
+
+@click.command("findings", context_settings=HELP)
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    metavar="ID",
+    help="Only findings of this check; may be repeated.  [all]",
+)
+@click.option(
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="GLOB",
+    help="Only findings about repositories of such names; may be repeated.  [all]",
+)
+@click.option(
+    "--owner",
+    "owner_globs",
+    multiple=True,
+    metavar="GLOB",
+    help="Only findings of such owners; '' for those of nobody; may be repeated.  [all]",
+)
+@click.option("--list-checks", is_flag=True, help="Print the table of checks, and look at nothing.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["high", "medium", "low", "info"]),
+    envvar="DEMURRAGE_FAIL_ON",
+    show_envvar=True,
+    help="Exit with status 3 for a finding of this severity or a higher one that nobody waived.",
+)
+@agreement_options
+@report_options
+@click.option(
+    "--run", type=click.IntRange(min=1), metavar="N", help="Judge the registries as of run N.  [the last]"
+)
+@click.option(
+    "--at", type=Moment(), metavar="TIME", help="Count ages to this moment.  [that of the snapshot]"
+)
+@accept_gaps_option
+@global_options
+@click.pass_context
+def findings_command(
+    context: click.Context,
+    /,
+    checks: tuple[str, ...],
+    repositories: tuple[str, ...],
+    owner_globs: tuple[str, ...],
+    list_checks: bool,  # noqa: FBT001 (click hands it over by name)
+    fail_on: str | None,
+    scope: str,
+    stale_days: int,
+    prices: Path | None,
+    run: int | None,
+    at: datetime | None,
+    accept_gaps: Path | None,
+    **options: Any,
+) -> int:
+    """Judge the registries of the last snapshot by a table of checks.
+
+    Each finding has a stable id and key, what is wrong, examples, what mending it would save, whose
+    it is, how to see that it is so and how to mend it. Asks nothing of AWS and changes nothing.
+
+    Exit status: 0 done; 3 a finding that --fail-on asks for; 4 something was not read.
+    """
+    from analyzer.hygiene.judging import ALL_CHECKS, Wanted
+    from analyzer.model.lint import Severity
+
+    shared = common(context)
+    _require_checks(checks, [check.id for check in ALL_CHECKS])
+    if list_checks:
+        shared.write(_listed(checks, shared.format))
+        return 0
+    agreements = take_agreements(options)
+    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    from analyzer.findings import FindingsQuestion, find
+    from analyzer.model.units import to_ms
+    from analyzer.store.opening import open_database
+
+    question = FindingsQuestion(
+        prices=book,
+        scope=cast(Literal["auto", "repository", "registry"], scope),
+        stale_days=stale_days,
+        agreements=agreements,
+        wanted=Wanted(checks=frozenset(checks), repositories=repositories, owners=owner_globs),
+        accepted=accepted,
+        run=run,
+        at_ms=None if at is None else to_ms(at),
+    )
+    report = find(open_database(shared.db_url), question)
+    if shared.format == "csv" and not shared.quiet:
+        _tell_beside(report)
+    shared.write(_rendered(report, shared.format))
+    threshold = None if fail_on is None else Severity(fail_on)
+    if threshold is not None and any(one.severity.is_at_least(threshold) for one in report.open):
+        return WITH_FINDINGS
+    return WITH_GAPS if report.gaps else 0
+
+
+def _require_checks(checks: Sequence[str], known: Sequence[str]) -> None:
+    for check in checks:
+        if check not in known:
+            raise InputError(
+                f"--check {check}: there is no such check; `demurrage findings --list-checks` has them all"
+            )
+
+
+def _listed(checks: Sequence[str], form: str) -> str:
+    from analyzer.hygiene.judging import ALL_CHECKS
+    from reports.csv import render_checks_csv
+    from reports.findings_json import checks_json
+    from reports.findings_text import checks_text
+
+    chosen = tuple(check for check in ALL_CHECKS if not checks or check.id in checks)
+    if form == "json":
+        return checks_json(chosen)
+    return render_checks_csv(chosen) if form == "csv" else checks_text(chosen)
+
+
+def _tell_beside(report: FindingsReport) -> None:
+    """What a table of findings has no place for."""
+    from reports.findings_words import not_judged_sentences
+
+    for waiver in report.unmatched_waivers:
+        tell(f"{waiver.place}: the waiver of {waiver.check} matches nothing")
+    for sentence in not_judged_sentences(report.not_judged):
+        tell(sentence)
+
+
+def _rendered(report: FindingsReport, form: str) -> str:
+    from analyzer.cli.tables import gaps_text
+    from reports.csv import render_findings_csv
+    from reports.findings_json import findings_json
+    from reports.findings_text import findings_text
+
+    if form == "json":
+        return findings_json(report)
+    if form == "csv":
+        return render_findings_csv(report)
+    return findings_text(report) + gaps_text(report.gaps, accepted=len(report.accepted_gaps))
