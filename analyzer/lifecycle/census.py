@@ -7,7 +7,7 @@ in the processor's cache and in memory that the process has already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -31,6 +31,29 @@ _ARTIFACTS_AT_ONCE = 1 << 16
 _LARGE_PART = 0.25
 
 
+class NameMatches:
+    """Which tag names of a fleet meet what policies ask for; each question is answered once.
+
+    Where the same names are judged again and again, at one moment after another, all share one.
+    """
+
+    def __init__(self, tag_names: Sequence[str]) -> None:
+        self._tag_names = tag_names
+        self._found: dict[tuple[str, bool], Bools] = {}
+
+    @cached_property
+    def names(self) -> TagNames:
+        """The names themselves."""
+        return TagNames.of(self._tag_names)
+
+    def everywhere(self, entry: str, *, is_prefix: bool) -> Bools:
+        """For every tag name of the fleet whether it meets ``entry``."""
+        key = entry, is_prefix
+        if key not in self._found:
+            self._found[key] = _meet(self.names, entry, is_prefix=is_prefix)
+        return self._found[key]
+
+
 class Census:
     """All artifacts as rules see them; what needs a pass over the fleet is done once, when needed."""
 
@@ -42,6 +65,7 @@ class Census:
         *,
         now_ms: int,
         children_take_slots: bool,
+        name_matches: NameMatches | None = None,
     ) -> None:
         artifacts = frames.artifacts
         self.now_ms = now_ms
@@ -69,7 +93,8 @@ class Census:
         self.reason_unselected: UInt8 = np.full(len(follows), Reason.NO_RULE, np.uint8)
         self.reason_unselected[follows] = Reason.SUBJECT_STAYS
         self.reason_unselected[activating & ~follows] = Reason.ACTIVATING
-        self._matches: dict[tuple[str, bool], Bools] = {}
+        self._is_shared = name_matches is not None
+        self._matches = NameMatches(facts.tag_names) if name_matches is None else name_matches
 
     @cached_property
     def base_ms(self) -> Int64:
@@ -121,20 +146,13 @@ class Census:
         """
         return order_by_age(self._repository, self.base_ms, self._facts.tie)
 
-    @cached_property
-    def _names(self) -> TagNames:
-        return TagNames.of(self._facts.tag_names)
-
     def matches_everywhere(self, entry: str, *, is_prefix: bool) -> Bools:
         """For every tag name of the fleet whether it meets ``entry``."""
-        key = entry, is_prefix
-        if key not in self._matches:
-            self._matches[key] = _meet(self._names, entry, is_prefix=is_prefix)
-        return self._matches[key]
+        return self._matches.everywhere(entry, is_prefix=is_prefix)
 
     def names_at(self, positions: Int64) -> TagNames:
         """The tag names at ``positions`` in ``LifecycleFacts.tag_names``."""
-        return self._names.take(positions)
+        return self._matches.names.take(positions)
 
     def blocks(self, rows: Int64) -> Iterator[Block]:
         """The artifacts of the repositories ``rows`` (ascending), in blocks of whole repositories."""
@@ -145,7 +163,8 @@ class Census:
         counts = ends - begins
         tag_offsets = self._facts.tag_offsets
         looked_at = int((tag_offsets[ends] - tag_offsets[begins]).sum())
-        matches_everywhere = looked_at >= _LARGE_PART * len(self._facts.tag_names)
+        # What is shared will be asked again, and then is known.
+        matches_everywhere = self._is_shared or looked_at >= _LARGE_PART * len(self._facts.tag_names)
         number = (np.cumsum(counts) - counts) // _ARTIFACTS_AT_ONCE
         cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(rows)]
         for begin, end in pairwise(cuts):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzer.families import Families
-from analyzer.lifecycle.census import DAY_MS, Block, Census
+from analyzer.lifecycle.census import DAY_MS, Block, Census, NameMatches
 from analyzer.lifecycle.marks import Relations
 from analyzer.lifecycle.policy import Action, CountType, Policy
 from analyzer.lifecycle.tracing import RuleTrace, trace
@@ -48,7 +48,9 @@ class Evaluator:
         *,
         now_ms: int,
         options: Options = Options(),
+        name_matches: NameMatches | None = None,
     ) -> None:
+        """Prepare ``frames``; ``name_matches``, of the same tag names, are shared with other moments."""
         self.frames = frames
         self.facts = facts
         self.families = families
@@ -56,7 +58,12 @@ class Evaluator:
         self.now_ms = now_ms
         self.options = options
         self.census = Census(
-            frames, facts, families, now_ms=now_ms, children_take_slots=options.children_take_slots
+            frames,
+            facts,
+            families,
+            now_ms=now_ms,
+            children_take_slots=options.children_take_slots,
+            name_matches=name_matches,
         )
         self._relations = Relations(families, frames.artifacts.image_status)
 

@@ -9,7 +9,7 @@ are taken to be as the earlier one saw them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analyzer.model.frames import Frames, Int32, Int64, Manifests, UInt8
+from analyzer.model.frames import Frames, Int32, Int64, UInt8
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.units import Money
 
@@ -35,11 +35,8 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactSpans(Spans):
-    """Artifacts were there in that state: ``of`` is a position in ``History.artifact_*``.
-
-    What is pushed again, archived or restored begins another span.
-    """
+class Presence(Spans):
+    """Artifacts were there in that state; what is pushed again, archived or restored begins another span."""
 
     #: Milliseconds since 1970 UTC, or NO_TIME.
     pushed_at_ms: Int64
@@ -47,8 +44,6 @@ class ArtifactSpans(Spans):
     activated_at_ms: Int64
     #: ``model.records.ImageStatus`` codes.
     image_status: UInt8
-    #: Position of the subject among the artifacts, -1 for none that ever was in the repository.
-    subject: Int64
     #: As ``LifecycleFacts.tie``.
     tie: Int64
 
@@ -61,56 +56,53 @@ class ValueSpans(Spans):
 
 
 @dataclass(frozen=True, slots=True)
-class LaterUses:
-    """Uses of artifacts that ECR's own record of pulls does not tell, one row each, ordered by ``of``."""
+class WorkloadSpans(Spans):
+    """Workloads of the account and region of a registry (``of``) named images, wherever these are."""
 
-    #: Position of the artifact.
-    of: Int64
-    #: The first and the last moment that it is known of, milliseconds since 1970 UTC.
-    first_ms: Int64
-    last_ms: Int64
-    #: Position in ``who``.
-    by: Int32
-    #: "recorded" for pulls that CloudTrail has, "used" for workloads.
-    kind: Literal["recorded", "used"]
-    #: Pullers or workloads, as text for people.
-    who: Sequence[str]
+    #: Positions in ``names`` (``source workload``) and ``references`` (as the workloads give them).
+    name: Int64
+    reference: Int64
+    names: Sequence[str] = ()
+    references: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPulls:
+    """Images that CloudTrail's records show asked for, one row per day and what was asked for."""
+
+    day: Int64
+    #: Position in ``places``: account, region, repository.
+    place: Int64
+    #: What it was asked for by: a digest_id, 0 for none, or a position in ``History.tag_names``, -1.
+    digest_id: Int64
+    tag: Int64
+    #: Position in ``pullers``: one of those who asked, as text for people.
+    puller: Int64
+    places: Sequence[tuple[str, str, str]] = ()
+    pullers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """What was when in some registries, up to their chosen snapshots.
 
-    An *artifact* here is a digest in a repository that any night had there; they are ordered by
-    (repository, digest_id). Positions are positions in these arrays and frames.
-
-    ``registries`` (ordered as in ``Frames``): partition, account, region.
-
-    ``repositories`` (ordered by account, region, name, created_at_ms): registry (position), repository,
-    created_at_ms, encryption_type, kms_key, pull_through_cache (as last known).
+    ``frames`` has every repository and every artifact (a digest in a repository) that any night had,
+    as last known; positions are positions there. Where it speaks of reads (``status``,
+    ``complete_at_ms``) it is the last that there was.
     """
 
-    registries: pd.DataFrame
-    repositories: pd.DataFrame
+    frames: Frames
     #: (registries + 1) offsets into the nights, which are given registry after registry.
     night_offsets: Int64
     #: When each night's snapshot was taken, ascending in each registry; and its number there.
     night_ms: Int64
     night_number: Int64
 
-    artifact_repository: Int64
-    artifact_digest_id: Int64
-    #: Position in ``manifests``, or NO_MANIFEST.
-    artifact_manifest: Int64
-    #: Parallel: the index at ``parent[i]`` names the artifact at ``child[i]``; both may be gone.
-    parent: Int64
-    child: Int64
-
     #: Repositories existed.
     existence: Spans
     #: Their lists of images were read whole.
     complete: Spans
-    presence: ArtifactSpans
+    presence: Presence
     #: Tags pointed at artifacts: ``of`` is the artifact, ``value`` a position in ``tag_names``.
     tags: ValueSpans
     #: ECR's record of the last pull: ``value`` is its day. No span: it had recorded none.
@@ -122,46 +114,32 @@ class History:
     policy_texts: Sequence[str]
     #: Distinct names; "" for numbers that name nothing.
     tag_names: Sequence[str]
-    manifests: Manifests
-    #: As in ``Frames``.
-    blob_size_bytes: Int64
-    #: Of pulls that CloudTrail recorded, and of workloads.
-    recorded: LaterUses
-    used: LaterUses
-    #: Days that CloudTrail's records cover whole, by registry: (days, 2) of position and day, sorted.
-    covered: Int64
-    #: Registries (positions) where pulls of some principals leave no trace in ECR's record, and those
-    #: of which that is not known.
-    untraced: Sequence[int] = ()
-    untraced_unknown: Sequence[int] = ()
-    #: Digests of the artifacts at these positions, in that order.
-    digests: Callable[[Int64], list[str]] = field(default=lambda _: [])
+    workloads: WorkloadSpans
+    recorded: RecordedPulls
+    #: Of how many days from a registry's first night to its last CloudTrail's records are whole.
+    recorded_days: Sequence[int]
+    #: By registry: whether pulls of some principals left no trace in ECR's record; None for unknown.
+    untraced: Sequence[bool | None]
+    #: Digests of the artifacts at these positions, in that order; and what ``Artifacts.digest_id`` has
+    #: for digests, -1 for unknown ones.
+    digests: Callable[[Int64], list[str]]
+    digest_ids: Callable[[Sequence[str]], Int64]
 
     def nights_of(self, registry: int) -> Int64:
         """When the nights of the registry at that position were, milliseconds since 1970 UTC."""
         return self.night_ms[self.night_offsets[registry] : self.night_offsets[registry + 1]]
 
     def rows_of(self, frames: Frames) -> Int64:
-        """Where in ``repositories`` each row of ``frames.repositories`` is, -1 where it is not."""
-        mine = {key: row for row, key in enumerate(_keys(self.registries, self.repositories))}
-        return np.array(
-            [mine.get(key, -1) for key in _keys(frames.registries, frames.repositories)], np.int64
-        )
+        """The row of this history for each row of ``frames.repositories``, -1 where it has none."""
+        mine = {key: row for row, key in enumerate(_keys(self.frames))}
+        return np.array([mine.get(key, -1) for key in _keys(frames)], np.int64)
 
 
-def _keys(registries: pd.DataFrame, repositories: pd.DataFrame) -> list[tuple[object, ...]]:
-    places = list(
-        zip(registries["partition"], registries["account"], registries["region"], strict=True),
-    )
-    return [
-        (*places[registry], name, created)
-        for registry, name, created in zip(
-            repositories["registry"].tolist(),
-            repositories["repository"].tolist(),
-            repositories["created_at_ms"].tolist(),
-            strict=True,
-        )
-    ]
+def _keys(frames: Frames) -> list[tuple[object, ...]]:
+    registries, repositories = frames.registries, frames.repositories
+    places = list(zip(registries["partition"], registries["account"], registries["region"], strict=True))
+    columns = (repositories[name].tolist() for name in ("registry", "repository", "created_at_ms"))
+    return [(*places[registry], name, created) for registry, name, created in zip(*columns, strict=True)]
 
 
 # A policy replayed over it.
@@ -231,7 +209,7 @@ class BackTestCounts:
 class RepositoryBackTest:
     """One repository under the policy that was replayed."""
 
-    #: Row of ``History.repositories``.
+    #: Row of ``History.frames.repositories``.
     position: int
     account: str
     region: str

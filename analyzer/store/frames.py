@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, literal, or_, select, true
 
 from analyzer.model.frames import (
     NEVER_PULLED,
@@ -42,7 +42,7 @@ from analyzer.store.state import during
 from analyzer.store.tables import FOREIGN_BIT
 
 #: Of ``Frames.repositories``. As a text column pandas would turn None, no policy, into NaN.
-_COLUMNS: dict[str, Any] = {
+REPOSITORY_COLUMNS: dict[str, Any] = {
     "registry": np.int64,
     "repository": "str",
     "created_at_ms": np.int64,
@@ -80,22 +80,23 @@ def load_frames_with_facts(
 def _load(
     connection: Connection, snapshots: Sequence[SnapshotRef], *, with_facts: bool
 ) -> tuple[Frames, LifecycleFacts | None]:
-    registries = _registries(connection, snapshots)
+    registries = load_registries(connection, snapshots)
     repositories, repository_ids = _repositories(connection, snapshots)
     places = Places(snapshots, repositories["registry"].to_numpy(np.int64), repository_ids)
     artifacts, facts = _artifacts(connection, places, with_facts=with_facts)
-    manifests = _manifests(connection, places, _distinct(artifacts.digest_id))
+    present = select(tables.artifact.c.digest_id).where(places.where(tables.artifact))
+    manifests = load_manifests(connection, present, distinct_ids(artifacts.digest_id))
     frames = Frames(
         registries,
         repositories,
-        _with_manifests(artifacts, manifests),
+        with_manifests(artifacts, manifests),
         manifests,
-        _blob_sizes(connection),
+        load_blob_sizes(connection),
     )
     return frames, facts
 
 
-def _distinct(ids: UInt32) -> Int64:
+def distinct_ids(ids: UInt32) -> Int64:
     """The distinct ``ids``, sorted; they are small and dense, so that marking beats sorting."""
     present = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
     present[ids] = True
@@ -140,7 +141,8 @@ class Places:
         return rows if keep.all() else rows[keep]
 
 
-def _registries(connection: Connection, snapshots: Sequence[SnapshotRef]) -> pd.DataFrame:
+def load_registries(connection: Connection, snapshots: Sequence[SnapshotRef]) -> pd.DataFrame:
+    """``Frames.registries``."""
     rows = []
     for snapshot in snapshots:
         setting, value = tables.registry_setting, tables.setting_value
@@ -184,7 +186,7 @@ def _repositories(connection: Connection, snapshots: Sequence[SnapshotRef]) -> t
     for position, snapshot in enumerate(snapshots):
         complete_at = _complete_at(connection, snapshot)
         settings = _settings(connection, snapshot)
-        prefixes, may_be_any = _pull_through_prefixes(connection, snapshot)
+        prefixes, may_be_any = pull_through_prefixes(connection, snapshot)
         query = (
             select(repository.c.id, repository.c.name, repository.c.created_at_ms, read.c.status)
             .join(read, read.c.repository_id == repository.c.id)
@@ -214,7 +216,9 @@ def _repositories(connection: Connection, snapshots: Sequence[SnapshotRef]) -> t
     rows.sort(key=lambda row: (row["registry"], row["repository"], row["created_at_ms"]))
     ids = np.array([row.pop("id") for row in rows], np.int64)
     # Types are given: those of no row, or of nothing but None, would be guessed wrong.
-    columns = {name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in _COLUMNS.items()}
+    columns = {
+        name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in REPOSITORY_COLUMNS.items()
+    }
     return pd.DataFrame(columns), ids
 
 
@@ -264,7 +268,7 @@ def _settings(connection: Connection, snapshot: SnapshotRef) -> dict[int, dict[s
     return found
 
 
-def _pull_through_prefixes(connection: Connection, snapshot: SnapshotRef) -> tuple[tuple[str, ...], bool]:
+def pull_through_prefixes(connection: Connection, snapshot: SnapshotRef) -> tuple[tuple[str, ...], bool]:
     """Name prefixes of repositories that pull-through-cache rules fill, and whether any other may be.
 
     The prefix ROOT stands for every name that no other rule covers; which of those the rule really
@@ -324,7 +328,7 @@ def _artifacts(
         tags=tags,
         reported_size_bytes=rows[:, 4].copy(),
         subject=rows[:, 5].astype(np.uint32),
-        listed=_listed(connection)[rows[:, 6]],
+        listed=load_listed(connection)[rows[:, 6]],
     )
     if not with_facts:
         return artifacts, None
@@ -336,7 +340,7 @@ def _artifacts(
         tie=_tie(connection, artifacts, archived, activated),
         tag_offsets=np.concatenate((np.zeros(1, np.int64), np.cumsum(tags, dtype=np.int64))),
         tags=carried[known, 2][np.argsort(tagged, kind="stable")].astype(np.int32),
-        tag_names=_tag_names(connection),
+        tag_names=load_tag_names(connection),
     )
     return artifacts, facts
 
@@ -346,22 +350,22 @@ def _tie(
 ) -> Int64:
     """Where times are equal, and only there, the order of the digests' text (see LifecycleFacts)."""
     base = np.where(activated_at_ms != NO_TIME, activated_at_ms, artifacts.pushed_at_ms)
-    tied = _repeated(artifacts.repository, base)
+    tied = repeated(artifacts.repository, base)
     archived = artifacts.image_status == ImageStatus.ARCHIVED
     if archived.any():
         # What rules take of these is listed by the time of their archiving.
-        tied |= _repeated(artifacts.repository, np.where(archived, archived_at_ms, base))
+        tied |= repeated(artifacts.repository, np.where(archived, archived_at_ms, base))
     tie = np.zeros(len(base), np.int64)
     if tied.any():
         ids, which = np.unique(artifacts.digest_id[tied], return_inverse=True)
-        texts = np.array(_sortable_digests(connection, ids.tolist()), np.bytes_)
+        texts = np.array(sortable_digests(connection, ids.tolist()), np.bytes_)
         rank = np.empty(len(ids), np.int64)
         rank[np.argsort(texts, kind="stable")] = np.arange(len(ids))
         tie[tied] = rank[which]
     return tie
 
 
-def _repeated(repository: Int32, since: Int64) -> Bools:
+def repeated(repository: Int32, since: Int64) -> Bools:
     """True where another one has the same repository and the same time, or none as well."""
     known = since != NO_TIME
     first, last = (int(since[known].min()), int(since[known].max())) if known.any() else (0, 0)
@@ -380,7 +384,7 @@ def _repeated(repository: Int32, since: Int64) -> Bools:
     return np.isin(key, twice) if len(twice) else np.zeros(len(key), np.bool_)
 
 
-def _sortable_digests(connection: Connection, ids: Sequence[int]) -> list[bytes]:
+def sortable_digests(connection: Connection, ids: Sequence[int]) -> list[bytes]:
     """Bytes that sort as the texts of these digests (ids in ascending order) do."""
     found = {
         key: b"%s:%s" % (algorithm.encode(), value) for key, algorithm, value in digest_rows(connection, ids)
@@ -388,7 +392,7 @@ def _sortable_digests(connection: Connection, ids: Sequence[int]) -> list[bytes]
     return [found[key] for key in ids]
 
 
-def _tag_names(connection: Connection) -> list[str]:
+def load_tag_names(connection: Connection) -> list[str]:
     """Every tag name by its id."""
     table = tables.tag_name
     rows = connection.execute(select(table.c.id, table.c.name))
@@ -398,7 +402,7 @@ def _tag_names(connection: Connection) -> list[str]:
     return names
 
 
-def _listed(connection: Connection) -> UInt8:
+def load_listed(connection: Connection) -> UInt8:
     """``Listed`` code by media_type_id."""
     table = tables.media_type
     rows = connection.execute(select(table.c.id, table.c.name)).all()
@@ -419,10 +423,12 @@ def match_artifacts(keys: Int64, rows: Int64) -> tuple[Int64, Bools]:
     return at[matched], matched
 
 
-def _manifests(connection: Connection, places: Places, digest_ids: Any) -> Manifests:
-    """The manifests of ``digest_ids`` (sorted), without those that were never stored."""
-    table, artifact = tables.manifest, tables.artifact
-    present = select(artifact.c.digest_id).where(places.where(artifact))
+def load_manifests(connection: Connection, present: Select[Any], digest_ids: Int64) -> Manifests:
+    """The manifests of ``digest_ids`` (sorted), without those that were never stored.
+
+    ``present`` selects them, and perhaps others.
+    """
+    table = tables.manifest
     query = (
         select(
             table.c.digest_id,
@@ -467,7 +473,8 @@ def _manifests(connection: Connection, places: Places, digest_ids: Any) -> Manif
     )
 
 
-def _with_manifests(artifacts: Artifacts, manifests: Manifests) -> Artifacts:
+def with_manifests(artifacts: Artifacts, manifests: Manifests) -> Artifacts:
+    """``artifacts`` with their places in ``manifests``."""
     position: Int32 = np.full(len(artifacts.digest_id), NO_MANIFEST, np.int32)
     if len(manifests.digest_id):
         at = np.searchsorted(manifests.digest_id, artifacts.digest_id)
@@ -477,7 +484,7 @@ def _with_manifests(artifacts: Artifacts, manifests: Manifests) -> Artifacts:
     return replace(artifacts, manifest=position)
 
 
-def _blob_sizes(connection: Connection) -> Int64:
+def load_blob_sizes(connection: Connection) -> Int64:
     """Size by digest_id; ids are small and dense, so a plain array is the quickest dictionary."""
     last = connection.execute(select(func.max(tables.digest.c.id))).scalar() or 0
     sizes = np.zeros(int(last) + 1, np.int64)
