@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   var FEW = 10; // Rows that need no filter.
-  var FIRST = 25; // Rows of a long table that are shown before a reader asks for all.
+  var FIRST = 25; // Rows of a long table that are shown before a reader asks for all; report.css knows it too.
   var collator = new Intl.Collator("en", { numeric: true });
   var views = {}; // By the id of the table.
 
@@ -197,12 +197,21 @@
     if (hidden || end >= 0) target.scrollIntoView();
   }
 
-  document.querySelectorAll(".table").forEach(function (block) {
-    var table = block.querySelector("table");
-    if (table.tBodies[0].rows.length > 1) views[table.id] = new View(block, table);
+  var root = document.documentElement;
+  root.classList.add("starting");
+  document.addEventListener("DOMContentLoaded", function () {
+    try {
+      document.querySelectorAll(".table").forEach(function (block) {
+        var table = block.querySelector("table");
+        if (table.tBodies[0].rows.length > 1) views[table.id] = new View(block, table);
+      });
+    } finally {
+      // From here on, or where anything went wrong, every row that is not folded by name is seen.
+      root.classList.remove("starting");
+    }
+    follow();
+    window.addEventListener("hashchange", follow);
   });
-  window.addEventListener("hashchange", follow);
-  follow();
 
   // What is folded is printed all the same.
   var folds = [];
