@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from analyzer.backtest import back_test, policies_of
 from analyzer.documents import Documents
 from analyzer.errors import InputError
 from analyzer.families import Families, find_families
@@ -19,6 +20,7 @@ from analyzer.lifecycle.parsing import warnings as policy_warnings
 from analyzer.lifecycle.plans import Plan, PlannedPolicy, policies_of_plan
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.refusals import InvalidPolicy
+from analyzer.lifecycle.replay import Past
 from analyzer.model.frames import Frames, Int64, LifecycleFacts
 from analyzer.model.records import Gap
 from analyzer.model.simulation import Simulation
@@ -28,6 +30,7 @@ from analyzer.simulation import Proposal, WhatIf, simulate
 from analyzer.standing_gaps import standing_gaps
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames_with_facts
+from analyzer.store.history_frames import load_history
 from analyzer.store.manifests import load_size_conflicts
 from analyzer.store.names import load_digest_ids, load_digest_texts
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, run_at, snapshots_of_run
@@ -241,6 +244,31 @@ def answer(world: World, question: WhatIf, prices: PriceBook, *, warnings: Seque
         in_force=in_force(world),
         gaps=gaps_about(world, question.rows),
         warnings=warnings,
+    )
+
+
+def back_tested(
+    database: Database, world: World, question: WhatIf, simulation: Simulation, prices: PriceBook
+) -> Simulation:
+    """``simulation`` of ``question`` with what each candidate would have done in the stored past.
+
+    ``world`` must be one of ``database``.
+    """
+    past = Past(load_history(database, world.snapshots), options=question.options)
+    return replace(
+        simulation,
+        candidates=tuple(
+            replace(
+                candidate,
+                back_test=back_test(
+                    past,
+                    proposal.policies,
+                    policies_of(past.history, world.frames, proposal.policy_of),
+                    prices=prices,
+                ),
+            )
+            for candidate, proposal in zip(simulation.candidates, question.proposals, strict=True)
+        ),
     )
 
 

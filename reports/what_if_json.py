@@ -35,6 +35,7 @@ from analyzer.model.simulation import (
 from analyzer.model.units import iso
 from analyzer.model.usage import KINDS
 from analyzer.model.verdicts import Outcome
+from reports.back_test import back_test_object
 from reports.rounding import EXACT_DECIMALS
 from reports.text import json_escaped
 from reports.usage import coverage_object, use_object
@@ -127,6 +128,8 @@ def _candidate(simulation: Simulation, candidate: Candidate, indent: str) -> Ite
     yield _entry(
         "archiving", _list((_dumps(archiving_object(one)) for one in candidate.archiving), indent), indent
     )
+    if candidate.back_test is not None:
+        yield _entry("backTest", _dumps(back_test_object(candidate.back_test)), indent)
 
 
 def _batches(candidate: Candidate) -> Iterator[tuple[int, int]]:

@@ -15,6 +15,7 @@ from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simul
 from analyzer.model.units import Money, Scope, iso
 from analyzer.model.usage import Usage
 from analyzer.model.verdicts import Outcome
+from reports.back_test import back_test_text
 from reports.facts import bytes_at, money_at
 from reports.figures import UNKNOWN, counted, size
 from reports.missing import WHOLE, Missing, united
@@ -98,6 +99,7 @@ def what_if_text(simulation: Simulation) -> str:
             _repositories(simulation, candidate, limit),
             _rules(simulation, candidate),
             wrapped_lines(map(archiving_note, candidate.archiving if candidate.totals.archiving else ())),
+            "" if candidate.back_test is None else back_test_text(candidate.back_test),
             _warnings(candidate),
         ]
     parts.append(wrapped_lines(simulation.warnings))

@@ -98,6 +98,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--against",
         "--at",
         "--at-once",
+        "--back-test",
         "--by",
         "--by-rule",
         "--check",

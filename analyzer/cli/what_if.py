@@ -98,6 +98,11 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Exit with status 3 where a policy takes an image in use, or a protected one.",
 )
+@click.option(
+    "--back-test",
+    is_flag=True,
+    help="Also say what it would have taken since the first night stored, and what was needed afterwards.",
+)
 @click.option("--by-rule", is_flag=True, help="Show what each rule brings, with the others and alone.")
 @click.option(
     "--rows",
@@ -141,6 +146,11 @@ def what_if_command(context: click.Context, /, **given: Any) -> int:
             shared.write(json.dumps(error_document(error), indent=2))
         raise
     simulation, accepted = _answered(world, question, read, plan)
+    if asked.back_test:
+        from analyzer.store.opening import open_database
+        from analyzer.what_if import back_tested
+
+        simulation = back_tested(open_database(shared.db_url), world, question, simulation, read.prices)
     shared.write(_rendered(simulation, shared.format, asked.rows, plan, accepted))
     if asked.fail_on_in_use and any(
         candidate.totals.in_use or candidate.totals.protected for candidate in simulation.candidates
@@ -186,6 +196,7 @@ class _Asked:
     workloads: str
     protect: tuple[str, ...]
     fail_on_in_use: bool
+    back_test: bool
     by_rule: bool
     rows: str
     children_take_slots: bool
@@ -218,6 +229,10 @@ class _Asked:
             )
         if self.rows == "image" and form != "csv":
             raise InputError(f"--rows image is for --format csv; --format {form} names images as it is")
+        if self.back_test and self.images:
+            raise InputError("--back-test replays what the database holds of the past; --images has none")
+        if self.back_test and form not in ("table", "json"):
+            raise InputError(f"--back-test has no place in --format {form}; use table or json")
         if self.by_rule and form not in ("table", "json"):
             raise InputError(f"--by-rule has no place in --format {form}; use table or json")
 

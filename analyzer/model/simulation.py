@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analyzer.model.frames import Bools, Frames, Int64, LifecycleFacts
+from analyzer.model.history import BackTest
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.units import Money, ScopeChoice
@@ -194,6 +195,8 @@ class Candidate:
     verdicts: Verdicts
     #: About the candidate as a whole.
     warnings: tuple[str, ...]
+    #: What it would have done in the past; None where that was not asked for.
+    back_test: BackTest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,17 +10,24 @@ from hypothesis import strategies as st
 
 from analyzer.model.frames import NO_TIME
 from analyzer.model.history import History, Spans
+from analyzer.model.pull_batches import ALL_HOURS, Evidence, PullBatch
+from analyzer.model.pulls import NoOrigin
 from analyzer.model.records import ABSENT, ReadStatus, RegistryKey
+from analyzer.pulls.batches import columns_of
+from analyzer.pulls.files import Extract
+from analyzer.pulls.records import Rules
 from analyzer.retention import parse_retention
 from analyzer.store.engine import Database
 from analyzer.store.history_frames import load_history
 from analyzer.store.pruning import prune_registry, registry_keys
+from analyzer.store.pulls import PullStore
 from analyzer.store.snapshots import SnapshotRef, last_run, rebuild, snapshots_of_run
 from analyzer.store.writer import Store
 from tests.analyzer.store.examples import HOST, commit, image, read_of
 from tests.analyzer.store.twin import play, some_examples
 from tests.strategies.registries import Night, histories
 from tests.support.databases import Provider
+from tests.support.trails import OWNER, REGION, record
 
 
 @some_examples(0.6)
@@ -178,3 +185,46 @@ def test_repositories_find_their_row_in_frames_of_any_night(database: Database) 
         snapshots = snapshots_of_run(connection, last_run(connection))
     history = load_history(database, snapshots)
     assert history.rows_of(history.frames).tolist() == [0]
+
+
+def test_pulls_that_cloudtrail_recorded_come_with_whoever_pulled(database: Database) -> None:
+    key = RegistryKey("aws", OWNER, REGION)
+    first_ms = 20_730 * 86_400_000
+    for night in range(3):
+        commit(database, read_of(image("a", "v1"), key=key, taken_at_ms=first_ms + night * 86_400_000))
+    extract = Extract()
+    asked = {"imageIds": [{"imageTag": "v1"}, {"imageDigest": image("a").digest}]}
+    before, during, elsewhere = (
+        record(
+            f"event-{number}",
+            name="BatchGetImage",
+            time=time,
+            repository=repository,
+            asked=asked,
+            region=region,
+        )
+        for number, (time, repository, region) in enumerate(
+            [
+                ("2026-10-03T08:00:00Z", "app", REGION),
+                ("2026-10-05T08:00:00Z", "app", REGION),
+                ("2026-10-05T08:00:00Z", "app", "ap-south-1"),
+            ]
+        )
+    )
+    extract.add([before, during, elsewhere], Rules())
+    evidence = tuple(
+        Evidence(20_730 + day, OWNER, REGION, "s3", ALL_HOURS, has_reads=True) for day in range(2)
+    )
+    PullStore(database).write(PullBatch(columns_of([extract], NoOrigin()), evidence=evidence))
+    with database.read() as connection:
+        snapshots = snapshots_of_run(connection, last_run(connection))
+    history = load_history(database, snapshots)
+    recorded = history.recorded
+    # Of before the first night nothing is asked.
+    assert recorded.day.tolist() == [20_731, 20_731]
+    assert recorded.places == [(OWNER, REGION, "app")]
+    digest_id = int(history.frames.artifacts.digest_id[0])
+    named = {(int(digest), int(tag)) for digest, tag in zip(recorded.digest_id, recorded.tag, strict=True)}
+    assert named == {(digest_id, -1), (0, list(history.tag_names).index("v1"))}
+    assert all(recorded.pullers)
+    assert list(history.recorded_days) == [2]
