@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -51,7 +51,7 @@ def _test(
     nights: Sequence[Night],
     policy: Policy = KEEP_ONE,
     *,
-    blobs: dict[str, Blobs] | None = None,
+    blobs: Mapping[str, Blobs] | None = None,
     workloads: Sequence[tuple[int, int, int, str, str]] = (),
     recorded: Sequence[tuple[int, int, str | None, str | None, str]] = (),
 ) -> BackTest:
