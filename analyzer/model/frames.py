@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -139,3 +140,19 @@ class LifecycleFacts:
     tags: Int32
     #: Distinct tag names, some of which no artifact here may carry; "" for ids that name nothing.
     tag_names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexChildren:
+    """What all indexes that were ever read say of their children; parallel arrays, in no order."""
+
+    #: digest_id of the child.
+    child: UInt32
+    #: Position in ``names``, or -1 where the index says no platform.
+    platform: Int32
+    #: ``os/architecture[/variant]``, distinct.
+    names: Sequence[str]
+
+
+#: Where no index was ever read.
+NO_CHILDREN: Final = IndexChildren(np.zeros(0, np.uint32), np.zeros(0, np.int32), ())

@@ -8,11 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Row, Table, exists, select
 
+from analyzer.model.frames import IndexChildren
 from analyzer.model.records import BlobReference, Child, Kind, Manifest
 from analyzer.store import tables
 from analyzer.store.bulk import chunks, insert_rows, insert_values, rows_where_in
+from analyzer.store.columns import read_packed
 from analyzer.store.engine import Database
 from analyzer.store.interning import Interner, join_digest, split_digest
 from analyzer.store.names import load_digest_texts
@@ -23,6 +26,8 @@ _STORED = select(tables.digest.c.algorithm, tables.digest.c.hash).where(
     exists().where(tables.manifest.c.digest_id == tables.digest.c.id)
 )
 _SIZES = select(tables.blob.c.digest_id, tables.blob.c.size_bytes)
+#: Reference of the image that an image was built on (OCI image specification, "Pre-Defined Annotation Keys").
+BASE_NAME = "org.opencontainers.image.base.name"
 
 
 def unknown_manifests(database: Database, digests: Collection[str]) -> set[str]:
@@ -256,6 +261,36 @@ def load_attestations(connection: Connection, indexes: Sequence[int]) -> set[tup
         for child, code in zip(_unpack("I", children), _unpack("H", codes), strict=True)
         if code == nobody
     }
+
+
+def load_index_children(connection: Connection) -> IndexChildren:
+    """The children of every index that was ever read, those of images that are gone too."""
+    of, platform = tables.manifest, tables.platform
+    names = connection.execute(select(platform.c.id, platform.c.name).order_by(platform.c.name)).all()
+    position = np.full(1 << 16, -1, np.int32)
+    for number, (key, _) in enumerate(names):
+        if _platform_code(key):
+            position[key] = number
+    query = select(of.c.digest_id, of.c.child_ids, of.c.child_platforms).where(of.c.kind == int(Kind.INDEX))
+    children, codes = [np.zeros(0, "<u4")], [np.zeros(0, "<u2")]
+    for _, (child_ids, platforms) in read_packed(
+        connection, query, 1, lambda head: np.ones(head.shape[1], np.bool_)
+    ):
+        children.append(np.frombuffer(child_ids.data, "<u4"))
+        codes.append(np.frombuffer(platforms.data, "<u2"))
+    return IndexChildren(
+        child=np.concatenate(children).astype(np.uint32, copy=False),
+        platform=position[np.concatenate(codes)],
+        names=[name for _, name in names],
+    )
+
+
+def load_base_names(connection: Connection) -> dict[int, str]:
+    """What images say they were built on, by digest_id: their annotation of OCI's image specification."""
+    table = tables.manifest
+    query = select(table.c.digest_id, table.c.annotations).where(table.c.annotations.like(f'%"{BASE_NAME}"%'))
+    found = {key: json.loads(text).get(BASE_NAME) for key, text in connection.execute(query)}
+    return {key: name for key, name in sorted(found.items()) if isinstance(name, str) and name}
 
 
 def _names(connection: Connection, table: Table) -> dict[int, str]:

@@ -14,7 +14,14 @@ from analyzer.model.records import BlobReference, Child, Kind, Manifest
 from analyzer.store import tables
 from analyzer.store.engine import Database
 from analyzer.store.interning import split_digest
-from analyzer.store.manifests import load_manifests, load_size_conflicts
+from analyzer.store.manifests import (
+    BASE_NAME,
+    load_base_names,
+    load_index_children,
+    load_manifests,
+    load_size_conflicts,
+)
+from analyzer.store.names import load_digest_texts
 from analyzer.store.writer import Store
 from tests.strategies.registries import sha256, sha512
 from tests.support.databases import Provider
@@ -232,3 +239,44 @@ def test_names_beyond_what_fits_the_packed_codes_are_left_out(
 def test_what_is_no_digest_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a digest|fromhex"):
         split_digest(text)
+
+
+def test_children_of_every_index_come_with_their_platforms(database: Database) -> None:
+    index = Manifest(
+        _POOL[0],
+        Kind.INDEX,
+        "index",
+        10,
+        children=(Child(_POOL[1], "linux/arm64"), Child(_POOL[2], "linux/amd64"), Child(_POOL[3])),
+    )
+    other = Manifest(_POOL[4], Kind.INDEX, "index", 10, children=(Child(_POOL[1], "linux/amd64"),))
+    # What is no index names no children, whatever is in it.
+    image = replace(_image("image", (_POOL[1], 1)), children=(Child(_POOL[3], "linux/s390x"),))
+    with database.read() as connection:
+        nothing = load_index_children(connection)
+    assert (len(nothing.child), len(nothing.platform)) == (0, 0)
+    _store(database).add_manifests([index, other, image])
+    with database.read() as connection:
+        found = load_index_children(connection)
+        texts = load_digest_texts(connection, found.child.tolist())
+    assert {
+        (texts[child], found.names[platform] if platform >= 0 else None)
+        for child, platform in zip(found.child.tolist(), found.platform.tolist(), strict=True)
+    } == {
+        (_POOL[1], "linux/arm64"),
+        (_POOL[2], "linux/amd64"),
+        (_POOL[3], None),
+        (_POOL[1], "linux/amd64"),
+    }
+
+
+def test_base_images_are_what_the_annotation_says(database: Database) -> None:
+    named = replace(_image("named", (_POOL[1], 1)), annotations={BASE_NAME: "python:3", "a": "b"})
+    # The name of the annotation as the value of another one.
+    quoted = replace(_image("quoted", (_POOL[2], 1)), annotations={"a": BASE_NAME, "b": f'"{BASE_NAME}"'})
+    empty = replace(_image("empty", (_POOL[3], 1)), annotations={BASE_NAME: ""})
+    _store(database).add_manifests([named, quoted, empty])
+    with database.read() as connection:
+        found = load_base_names(connection)
+        texts = load_digest_texts(connection, list(found))
+    assert {texts[key]: name for key, name in found.items()} == {named.digest: "python:3"}
