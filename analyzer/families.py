@@ -59,6 +59,15 @@ class Families:
             if np.array_equal(before, latest[self.child]):
                 return latest
 
+    def with_indexes(self, chosen: Bools) -> Bools:
+        """``chosen``, and the indexes above them, at any height."""
+        reached = chosen.copy()
+        while True:
+            before = np.count_nonzero(reached)
+            reached[self.parent[reached[self.child]]] = True
+            if np.count_nonzero(reached) == before:
+                return reached
+
     def principals(self) -> Int64:
         """Position of the artifact whose fate each one shares.
 
