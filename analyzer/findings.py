@@ -117,6 +117,10 @@ def gather(
         prices=prices,
         scope=scope,
         digests=loaded.digests,
+        index_children=loaded.index_children,
+        base_names=loaded.base_names,
+        digest_texts=loaded.digest_texts,
+        digest_ids=loaded.digest_ids,
         accounts=known_accounts,
     )
     # Public repositories can have no policy.

@@ -5,13 +5,13 @@ Below what answers questions about it (``nightly``, ``findings``), which add wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from analyzer.errors import InputError
 from analyzer.families import Families, find_families
-from analyzer.model.frames import Frames, Int64, LifecycleFacts
+from analyzer.model.frames import Frames, IndexChildren, Int64, LifecycleFacts
 from analyzer.model.records import Gap
 from analyzer.model.registry_settings import Scans, Settings
 from analyzer.model.tag_history import TagHistory
@@ -22,7 +22,12 @@ from analyzer.references import coverage_of, find_usage
 from analyzer.standing_gaps import standing_gaps
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames_with_facts
-from analyzer.store.manifests import load_attestations, load_size_conflicts
+from analyzer.store.manifests import (
+    load_attestations,
+    load_base_names,
+    load_index_children,
+    load_size_conflicts,
+)
 from analyzer.store.names import load_digest_ids, load_digest_texts, load_digests, load_tags
 from analyzer.store.settings import load_all_settings, load_scans
 from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, snapshots_of_run
@@ -53,6 +58,13 @@ class Loaded:
     digests: Callable[[Int64], Sequence[str]]
     #: The tags of the repository of a row over time; None where nothing is recorded.
     tag_history: Callable[[int], TagHistory | None]
+    #: What all indexes that were ever read say of their children.
+    index_children: IndexChildren
+    #: By digest_id: the image that an image says it was built on.
+    base_names: Mapping[int, str]
+    #: Digests by digest_id, of blobs too; and the other way, -1 for what was never read.
+    digest_texts: Callable[[Sequence[int]], Mapping[int, str]]
+    digest_ids: Callable[[Sequence[str]], Int64]
     #: Tags of every artifact, separated by spaces; empty where they were not asked for.
     tags: Sequence[str] = ()
     #: Digests of every artifact; likewise.
@@ -93,6 +105,8 @@ def load(
         usage = find_usage(workloads, (), frames, facts, families, partial(load_digest_ids, connection))
         settings = load_all_settings(connection, frames, snapshots)
         scans = load_scans(connection, frames, snapshots)
+        index_children = load_index_children(connection)
+        base_names = load_base_names(connection)
 
         def digests(positions: Int64) -> list[str]:
             ids = frames.artifacts.digest_id[positions].tolist()
@@ -124,13 +138,17 @@ def load(
         transfers=transfers,
         gaps=sorted((*recorded, *standing_gaps(frames, conflicts))),
         digests=partial(_digests, database, frames),
+        index_children=index_children,
+        base_names=base_names,
+        digest_texts=partial(_digest_texts, database),
+        digest_ids=partial(_digest_ids, database),
         tag_history=partial(_tag_history, database, frames, snapshots),
         tags=tags,
         all_digests=all_digests,
     )
 
 
-# What is stored of digests and of past snapshots never changes, so that the two below need not be asked
+# What is stored of digests and of past snapshots never changes, so that those below need not be asked
 # in the transaction of the frames.
 
 
@@ -139,6 +157,16 @@ def _digests(database: Database, frames: Frames, positions: Int64) -> list[str]:
     with database.read() as connection:
         texts = load_digest_texts(connection, sorted(set(ids)))
     return [texts[key] for key in ids]
+
+
+def _digest_texts(database: Database, ids: Sequence[int]) -> dict[int, str]:
+    with database.read() as connection:
+        return load_digest_texts(connection, ids)
+
+
+def _digest_ids(database: Database, digests: Sequence[str]) -> Int64:
+    with database.read() as connection:
+        return load_digest_ids(connection, digests)
 
 
 def _tag_history(

@@ -72,7 +72,7 @@ def judge_recorded(
         prices,
         network,
     )
-    return RecordedPulls(costs=costs, advice=advice)
+    return RecordedPulls(costs=costs, advice=advice, history=history)
 
 
 def judge_history(

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from analyzer.hygiene import access, policies, repositories, settings
+from analyzer.hygiene import (
+    access,
+    layers,
+    orphans,
+    policies,
+    quotas,
+    replicas,
+    repositories,
+    scanner_pulls,
+    settings,
+    upstreams,
+    vulnerabilities,
+)
 from analyzer.hygiene.estate import Check, Estate, Found, Unjudged
 from analyzer.hygiene.telling import Teller
 from analyzer.model.findings import Finding, NotJudged
@@ -19,6 +31,13 @@ CHECKS: Final[tuple[Check, ...]] = (
     *repositories.CHECKS,
     *settings.CHECKS,
     *access.CHECKS,
+    *vulnerabilities.CHECKS,
+    *orphans.CHECKS,
+    *scanner_pulls.CHECKS,
+    *replicas.CHECKS,
+    *upstreams.CHECKS,
+    *layers.CHECKS,
+    *quotas.CHECKS,
 )
 
 

@@ -17,13 +17,24 @@ from typing import Final
 import numpy as np
 
 from analyzer.families import Families
+from analyzer.hygiene.blobs import StoredBlobs, find_blobs
+from analyzer.hygiene.platforms import Platforms, find_platforms
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.refusals import InvalidPolicy
 from analyzer.lifecycle.savings import Holdings
 from analyzer.model.findings import CheckText, Evidence
-from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts
+from analyzer.model.frames import (
+    NO_CHILDREN,
+    NO_TIME,
+    Bools,
+    Frames,
+    IndexChildren,
+    Int64,
+    LifecycleFacts,
+)
 from analyzer.model.lint import LintFinding, Severity
 from analyzer.model.pull_report import RecordedPulls
+from analyzer.model.pulls import PullHistory
 from analyzer.model.registry_settings import (
     RegistrySettings,
     Replication,
@@ -86,6 +97,13 @@ class Known:
     digests: Callable[[Int64], Sequence[str]]
     #: Accounts that are no strangers: those collected, those of the organization, those the user named.
     accounts: frozenset[str] = frozenset()
+    #: What all indexes that were ever read say of their children.
+    index_children: IndexChildren = NO_CHILDREN
+    #: By digest_id: the image that an image says it was built on.
+    base_names: Mapping[int, str] = field(default_factory=dict)
+    #: Digests, of blobs too, by digest_id; and the other way, -1 for what was never read.
+    digest_texts: Callable[[Sequence[int]], Mapping[int, str]] = lambda _: {}
+    digest_ids: Callable[[Sequence[str]], Int64] = lambda digests: np.full(len(digests), -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +186,21 @@ class Estate:
     def holdings(self) -> Holdings:
         """Who holds which blobs."""
         return Holdings(self.known.frames, self.known.families)
+
+    @property
+    def pull_history(self) -> PullHistory | None:
+        """The pulls that CloudTrail recorded; None where it was never read."""
+        return None if self.known.recorded is None else self.known.recorded.history
+
+    @cached_property
+    def blobs(self) -> StoredBlobs:
+        """Each blob once per repository."""
+        return find_blobs(self.known.frames, self.known.families)
+
+    @cached_property
+    def platforms(self) -> Platforms:
+        """For which platform each image is."""
+        return find_platforms(self.known.frames, self.known.index_children)
 
     @cached_property
     def orphaned(self) -> Bools:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analyzer.model.pull_costs import PullCosts, TransferAdvice
+from analyzer.model.pulls import PullHistory
 from analyzer.model.records import Gap
 from analyzer.model.transfer import MoneyRange, TransferCode, TransferFindings
 from analyzer.model.usage import Coverage
@@ -71,6 +72,8 @@ class RecordedPulls:
 
     costs: PullCosts
     advice: TransferAdvice
+    #: What they were reckoned from; None where that is not kept. No report shows it row by row.
+    history: PullHistory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
