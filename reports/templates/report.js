@@ -2,7 +2,7 @@
 // is there, dearest first.
 (function () {
   "use strict";
-  var FEW = 10; // Rows that need no filter.
+  var FEW = 20; // Rows that need no filter.
   var FIRST = 25; // Rows of a long table that are shown before a reader asks for all; report.css knows it too.
   var collator = new Intl.Collator("en", { numeric: true });
   var views = {}; // By the id of the table.

@@ -344,6 +344,20 @@ def test_what_is_folded_is_printed_and_controls_are_not(browser: Any, address: s
     page.close()
 
 
+def test_heads_of_tables_are_whole_where_paper_repeats_them(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.emulate_media(media="print")
+    # Chromium repeats neither what is positioned nor buttons.
+    lost = page.locator("thead *").evaluate_all(
+        "all => all.filter((e) => getComputedStyle(e).position !== 'static'"
+        " || (e.localName === 'button' && getComputedStyle(e).display !== 'contents')).length"
+    )
+    assert lost == 0
+    assert page.locator("thead button").count() > 0
+    page.close()
+
+
 def test_the_first_stop_of_the_keyboard_skips_to_the_figures(browser: Any, address: str) -> None:
     page = browser.new_page()
     page.goto(address)
