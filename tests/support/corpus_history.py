@@ -130,8 +130,8 @@ def _tags(
 ) -> tuple[ValueSpans, list[str]]:
     """Each tag from the night that first saw it on an image up to the one that saw it elsewhere."""
     moves: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for time, repository, tag, number in events:
-        moves[repository, tag].append((to_ms(datetime.fromisoformat(time)), int(number)))
+    for time, repository, tag, identity in events:
+        moves[repository, tag].append((to_ms(datetime.fromisoformat(time)), int(identity)))
     names = sorted({tag for _, tag in moves})
     place = {name: number for number, name in enumerate(names)}
     rows = []
