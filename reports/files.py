@@ -9,6 +9,8 @@ from pathlib import Path
 from analyzer.errors import InputError
 from analyzer.model.results import Report
 from analyzer.model.simulation import Simulation
+from reports.columns import NAME as COLUMNS_NAME
+from reports.columns import render_columns
 from reports.csv import render_csvs
 from reports.html import render_html
 from reports.json import render_json
@@ -18,6 +20,8 @@ from reports.what_if_json import render_what_if
 
 def write_report(report: Report, output_dir: Path, *, what_if: Simulation | None = None) -> list[Path]:
     """Write report.html, report.json and the CSV tables into ``output_dir``; their paths, in that order.
+
+    The last table is columns.csv, which says what each column of the others means.
 
     With ``what_if`` the page has a section on that simulation, and beside it stand what-if.json,
     what-if.csv (a row per repository) and what-if-images.csv (one per image that is touched).
@@ -37,6 +41,9 @@ def write_report(report: Report, output_dir: Path, *, what_if: Simulation | None
             "what-if.csv": what_if_csv(what_if),
             "what-if-images.csv": what_if_csv(what_if, rows="image"),
         }
+    texts[COLUMNS_NAME] = render_columns(
+        {name: text for name, text in texts.items() if name.endswith(".csv")}
+    )
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

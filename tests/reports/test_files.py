@@ -17,6 +17,7 @@ _NAMES = [
     "ages.csv",
     "prices.csv",
     "gaps.csv",
+    "columns.csv",
 ]
 
 
