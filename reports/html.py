@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Collection
 from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,6 +23,15 @@ def render_html(report: Report, *, what_if: Simulation | None = None) -> str:
     The style and the script are inlined and named by hash in the content security policy, so that
     nothing which slips through the escaping could run either.
     """
+    page = build_page(report, what_if)
+    return render_template("report.html.j2", anchors=page.anchors, page=page)
+
+
+def render_template(name: str, *, anchors: Collection[str] = (), **values: object) -> str:
+    """A page from ``templates/``, given ``values`` beside its style, script and policy.
+
+    A link is drawn only where what it leads to is on the page, among its ``anchors``.
+    """
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -34,14 +44,12 @@ def render_html(report: Report, *, what_if: Simulation | None = None) -> str:
     )
     style = environment.get_template("report.css").render()
     script = environment.get_template("report.js").render()
-    page = build_page(report, what_if)
-    # A link is drawn only where what it leads to is on the page.
-    environment.globals["linked"] = lambda: page.anchors
-    return environment.get_template("report.html.j2").render(
-        page=page,
+    environment.globals["linked"] = lambda: anchors
+    return environment.get_template(name).render(
         style=Markup(style),  # noqa: S704 (our own file)
         script=Markup(script),  # noqa: S704 (our own file)
         policy=_policy(style, script),
+        **values,
     )
 
 
