@@ -117,6 +117,11 @@ class Database:
         """Whether it is an SQLite file that does not exist yet; connecting would make an empty one."""
         return self.is_sqlite and not self._file.exists()
 
+    @property
+    def writing_engine(self) -> Engine:
+        """An engine every transaction of which may write: for libraries that make their own."""
+        return self.engine.execution_options(**{_WRITE: True})
+
     def adopt(self) -> None:
         """Take the file for this program's own: reads may leave SQLite's files beside it for a while.
 

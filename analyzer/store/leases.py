@@ -1,4 +1,4 @@
-"""Who may write a registry: one collector at a time, on however many hosts.
+"""Who may write a registry, and who runs the service: one at a time, on however many hosts.
 
 A lease is a row with holder, host and heartbeat, and a fencing number that grows with every
 holder. The commit of a snapshot checks the number inside its own transaction, so that a holder
@@ -15,9 +15,20 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, cast, extract, func, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    cast,
+    extract,
+    func,
+    literal,
+    select,
+    update,
+)
 
 from analyzer.errors import LeaseError, RunError
 from analyzer.model.records import RegistryKey
@@ -30,9 +41,14 @@ from analyzer.store.engine import Database
 STALE_AFTER_MS = 5 * 60_000
 _HEARTBEAT_SECONDS = 30.0
 
+#: Those of the service: others stand by for it, and each works for seconds at its start and end alone.
+SERVICE_STALE_AFTER_MS = 60_000
+_SERVICE_HEARTBEAT_SECONDS = 10.0
+_SERVICE = "nightly"
+
 #: What this process holds. Process numbers come back, the same in every life of a container: a
 #: lease of our own number that is not among these was a former process's.
-_held: set[tuple[RegistryKey, int]] = set()
+_held: set[tuple[RegistryKey | str, int]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +62,82 @@ class Lease:
 
     def check(self, connection: Connection) -> None:
         """Raise LeaseError unless the lease is still held, as the transaction at hand sees it."""
-        table = tables.lease
-        # FOR UPDATE holds off a take-over until the transaction ends; SQLite has one writer anyway.
-        query = select(table.c.fence, table.c.holder).where(table.c.registry_id == self.registry_id)
-        row = connection.execute(query.with_for_update()).one_or_none()
-        if row is None or row.fence != self.fence or row.holder is None:
-            raise LeaseError(
-                f"lost the lease on {self.key.account}/{self.key.region}: another collector took over; "
-                "nothing was written"
-            )
+        _check(connection, _row_of(self.key, self.registry_id), self.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLease:
+    """The right to run the scheduled service."""
+
+    fence: int
+    host: str
+    #: The last sign of life of whoever held it before; None if nobody did.
+    before_ms: int | None
+    lost: threading.Event = field(default_factory=threading.Event)
+    name: str = _SERVICE
+
+    def check(self, connection: Connection) -> None:
+        """Raise LeaseError unless the lease is still held, as the transaction at hand sees it."""
+        _check(connection, _service_row(), self.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The row that is a lease, and how to speak of it."""
+
+    table: Table
+    column: str
+    value: int | str
+    #: As `_held` has it.
+    key: RegistryKey | str
+    name: str
+    #: What its holder does with it, and is.
+    doing: str
+    role: str
+    stale_after_ms: int
+    heartbeat_seconds: float
+
+    @property
+    def here(self) -> ColumnElement[bool]:
+        """That a row is this one."""
+        return self.table.c[self.column] == self.value
+
+
+def _row_of(key: RegistryKey, registry_id: int) -> _Row:
+    return _Row(
+        tables.lease,
+        "registry_id",
+        registry_id,
+        key,
+        f"{key.account}/{key.region}",
+        "collected",
+        "collector",
+        STALE_AFTER_MS,
+        _HEARTBEAT_SECONDS,
+    )
+
+
+def _service_row() -> _Row:
+    return _Row(
+        tables.service,
+        "name",
+        _SERVICE,
+        _SERVICE,
+        "the service",
+        "run",
+        "server",
+        SERVICE_STALE_AFTER_MS,
+        _SERVICE_HEARTBEAT_SECONDS,
+    )
+
+
+def _check(connection: Connection, row: _Row, fence: int) -> None:
+    table = row.table
+    # FOR UPDATE holds off a take-over until the transaction ends; SQLite has one writer anyway.
+    query = select(table.c.fence, table.c.holder).where(row.here)
+    found = connection.execute(query.with_for_update()).one_or_none()
+    if found is None or found.fence != fence or found.holder is None:
+        raise LeaseError(f"lost the lease on {row.name}: another {row.role} took over; nothing was written")
 
 
 def registry_id(database: Database, key: RegistryKey) -> int:
@@ -82,51 +165,81 @@ def hold_lease(
     Raises LeaseError, saying who holds it since when and where, when another collector does.
     """
     number = registry_id(database, key)
-    fence = _acquire(database, key, number, holder, host, now_ms)
+    row = _row_of(key, number)
+    fence, _ = _acquire(database, row, holder, host, now_ms)
     lease = Lease(key, number, fence, threading.Event())
+    with _kept_alive(database, row, fence, lease.lost, now_ms):
+        yield lease
+
+
+@contextmanager
+def hold_service(
+    database: Database, holder: str, host: str, now_ms: Callable[[], int]
+) -> Iterator[ServiceLease]:
+    """The lease on the service, as `hold_lease` has them; raises LeaseError while another server holds it."""
+    row = _service_row()
+    fence, before_ms = _acquire(database, row, holder, host, now_ms)
+    lease = ServiceLease(fence, host, before_ms)
+    with _kept_alive(database, row, fence, lease.lost, now_ms):
+        yield lease
+
+
+@contextmanager
+def _kept_alive(
+    database: Database, row: _Row, fence: int, lost: threading.Event, now_ms: Callable[[], int]
+) -> Iterator[None]:
+    """Keeps the lease until the block ends, and then lets go of it."""
     stop = threading.Event()
     beat = threading.Thread(
-        target=_keep_alive, args=(database, lease, stop, now_ms), name=f"lease {key.region}", daemon=True
+        target=_keep_alive,
+        args=(database, row, fence, lost, stop, now_ms),
+        name=f"lease {row.name}",
+        daemon=True,
     )
     beat.start()
     try:
-        yield lease
+        yield
     finally:
         stop.set()
         beat.join()
         try:
-            _update(database, lease, {"holder": None, "host": None, "heartbeat_at_ms": None})
+            empty: dict[str, object] = {"holder": None, "host": None, "heartbeat_at_ms": None}
+            if row.table is tables.service:
+                # Until when work was done is asked for later.
+                empty["heartbeat_at_ms"] = _now(database, now_ms)
+            _update(database, row, fence, empty)
         finally:
-            _held.discard((key, fence))
+            _held.discard((row.key, fence))
 
 
 def _acquire(
-    database: Database, key: RegistryKey, number: int, holder: str, host: str, now_ms: Callable[[], int]
-) -> int:
-    table = tables.lease
-    mine = table.c.registry_id == number
+    database: Database, row: _Row, holder: str, host: str, now_ms: Callable[[], int]
+) -> tuple[int, int | None]:
+    """The fence of the new holder, and the last sign of life of the one before."""
+    table = row.table
     with database.write() as connection:
-        insert_rows(connection, table, [{"registry_id": number, "fence": 0}], only_new=True)
+        insert_rows(connection, table, [{row.column: row.value, "fence": 0}], only_new=True)
         now = _now(database, now_ms)
-        query = select(table, now.label("now_ms")).where(mine).with_for_update(of=table)
-        row = connection.execute(query).one()
+        query = select(table, now.label("now_ms")).where(row.here).with_for_update(of=table)
+        found = connection.execute(query).one()
         if (
-            row.holder is not None
-            and not _is_silent(row.now_ms, row.heartbeat_at_ms)
-            and not (row.host == host and _is_dead(row.holder, key, row.fence))
+            found.holder is not None
+            and not _is_silent(found.now_ms, found.heartbeat_at_ms, row.stale_after_ms)
+            and not (found.host == host and _is_dead(found.holder, row.key, found.fence))
         ):
+            since, seen = (iso(from_ms(at)) for at in (found.acquired_at_ms, found.heartbeat_at_ms))
             raise LeaseError(
-                f"{key.account}/{key.region} is being collected by {row.holder} on {row.host} since "
-                f"{iso(from_ms(row.acquired_at_ms))} (last sign of life {iso(from_ms(row.heartbeat_at_ms))})"
+                f"{row.name} is being {row.doing} by {found.holder} on {found.host} since {since} "
+                f"(last sign of life {seen})"
             )
-        fence = int(row.fence) + 1
+        fence = int(found.fence) + 1
         values = {"fence": fence, "holder": holder, "host": host}
         connection.execute(
-            update(table).where(mine).values(**values, acquired_at_ms=now, heartbeat_at_ms=now)
+            update(table).where(row.here).values(**values, acquired_at_ms=now, heartbeat_at_ms=now)
         )
         # Before anybody else can see the row. Should the commit fail, this is a number never used.
-        _held.add((key, fence))
-    return fence
+        _held.add((row.key, fence))
+    return fence, found.heartbeat_at_ms
 
 
 def _now(database: Database, now_ms: Callable[[], int]) -> ColumnElement[int]:
@@ -139,10 +252,10 @@ def _server_ms() -> ColumnElement[int]:
     return cast(func.floor(extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
 
 
-def _is_silent(now_ms: int, heartbeat_at_ms: int) -> bool:
+def _is_silent(now_ms: int, heartbeat_at_ms: int, stale_after_ms: int = STALE_AFTER_MS) -> bool:
     """Whether nothing was heard for so long that the lease is anybody's."""
     # A heartbeat far in the future is older than the moment at which the clock was set back.
-    return abs(now_ms - heartbeat_at_ms) >= STALE_AFTER_MS
+    return abs(now_ms - heartbeat_at_ms) >= stale_after_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +287,7 @@ def held_leases(database: Database, connection: Connection, host: str, now_ms: i
     return sorted(found, key=lambda entry: (entry.key.account, entry.key.region))
 
 
-def _is_dead(holder: str, key: RegistryKey, fence: int) -> bool:
+def _is_dead(holder: str, key: RegistryKey | str, fence: int) -> bool:
     """Whether ``holder`` was a process of this host ("pid 123") that is no more."""
     if holder == f"pid {os.getpid()}":
         return (key, fence) not in _held
@@ -191,21 +304,27 @@ def _is_dead(holder: str, key: RegistryKey, fence: int) -> bool:
     return False
 
 
-def _keep_alive(database: Database, lease: Lease, stop: threading.Event, now_ms: Callable[[], int]) -> None:
-    while not stop.wait(_HEARTBEAT_SECONDS):
+def _keep_alive(
+    database: Database,
+    row: _Row,
+    fence: int,
+    lost: threading.Event,
+    stop: threading.Event,
+    now_ms: Callable[[], int],
+) -> None:
+    while not stop.wait(row.heartbeat_seconds):
         try:
-            held = _update(database, lease, {"heartbeat_at_ms": _now(database, now_ms)})
+            held = _update(database, row, fence, {"heartbeat_at_ms": _now(database, now_ms)})
         except RunError:
             # A database that is busy or away for a moment costs one heartbeat; what counts is the
             # check at commit.
             continue
         if not held:
-            lease.lost.set()
+            lost.set()
             return
 
 
-def _update(database: Database, lease: Lease, values: dict[str, object]) -> bool:
-    table = tables.lease
-    mine = (table.c.registry_id == lease.registry_id) & (table.c.fence == lease.fence)
+def _update(database: Database, row: _Row, fence: int, values: dict[str, object]) -> bool:
+    mine = row.here & (row.table.c.fence == fence)
     with database.write() as connection:
-        return connection.execute(update(table).where(mine).values(**values)).rowcount == 1
+        return connection.execute(update(row.table).where(mine).values(**values)).rowcount == 1

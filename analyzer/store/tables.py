@@ -20,6 +20,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Unicode,
     UniqueConstraint,
 )
 
@@ -503,4 +505,56 @@ machine = Table(
     #: The last day it was seen.
     Column("seen_day", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+
+#: The scheduled service, ``demurrage serve``: who runs it, and what it is to run when.
+service = Table(
+    "service",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    #: Grows with every holder; whatever the service records checks it.
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", Text),
+    Column("host", Text),
+    Column("acquired_at_ms", BigInteger),
+    #: The last sign of life, also of a holder that is gone.
+    Column("heartbeat_at_ms", BigInteger),
+    #: A line of crontab and its time zone; NULL before the first.
+    Column("schedule", Text),
+    Column("timezone", Text),
+    #: Since when that is the schedule: nothing is due before.
+    Column("since_ms", BigInteger),
+)
+
+#: A moment of the schedule, and what became of it. That it is here says that it is taken.
+service_slot = Table(
+    "service_slot",
+    metadata,
+    Column("service", String(64), ForeignKey("service.name"), primary_key=True),
+    Column("fire_at_ms", BigInteger, primary_key=True, autoincrement=False),
+    #: ``store.slots.SlotStatus``.
+    Column("status", String(16), nullable=False),
+    #: How often it was begun.
+    Column("attempts", Integer, nullable=False),
+    #: Of the holder that worked on it last.
+    Column("fence", BigInteger, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("started_at_ms", BigInteger),
+    Column("finished_at_ms", BigInteger),
+    #: The last run of the collector that it began; written with the run itself.
+    _reference("run_id", "run", nullable=True),
+    #: How each step went, as JSON.
+    Column("steps", Text, nullable=False),
+    #: The report's figures, as JSON; NULL without a report.
+    Column("figures", Text),
+)
+
+#: Jobs of the scheduler, as APScheduler's own store has them.
+service_job = Table(
+    "service_job",
+    metadata,
+    Column("id", Unicode(191), primary_key=True),
+    #: Seconds since 1970 UTC.
+    Column("next_run_time", Float(25), index=True),
+    Column("job_state", LargeBinary, nullable=False),
 )

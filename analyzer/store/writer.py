@@ -74,8 +74,17 @@ class _Plan:
 class Store:
     """One database of snapshots; safe to use from threads."""
 
-    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
-        """Write to ``database``; ``now_ms`` is this host's clock for leases (milliseconds, UTC)."""
+    def __init__(
+        self,
+        database: Database,
+        now_ms: Callable[[], int],
+        on_run: Callable[[Connection, int], None] = lambda _connection, _run: None,
+    ) -> None:
+        """Write to ``database``; ``now_ms`` is this host's clock for leases (milliseconds, UTC).
+
+        ``on_run`` is called in the transaction that begins a run, with the run's number.
+        """
+        self._on_run = on_run
         self._database = database
         self._interner = Interner(database)
         self._now_ms = now_ms
@@ -87,7 +96,9 @@ class Store:
         values["status"] = "running"
         with self._database.write() as connection:
             new = insert(tables.run).values(**values).returning(tables.run.c.id)
-            return int(connection.execute(new).scalar_one())
+            run = int(connection.execute(new).scalar_one())
+            self._on_run(connection, run)
+            return run
 
     def finish_run(self, run: int, finished_at_ms: int, status: str) -> None:
         """Record how ``run`` ended: complete, gaps or failed."""
