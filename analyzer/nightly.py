@@ -36,6 +36,7 @@ from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames
 from analyzer.store.manifests import load_size_conflicts
+from analyzer.store.slots import OnRun
 from analyzer.store.snapshots import SnapshotRef, snapshots_of_run
 from analyzer.store.writer import Store
 from analyzer.transfer_summary import summarize_transfers
@@ -85,12 +86,14 @@ def collect_snapshots(
     *,
     more_sessions: Sequence[Session] = (),
     clock: Callable[[], float] = time.time,
+    on_run: OnRun = lambda _connection, _run: None,
 ) -> CollectResult:
     """One snapshot of each registry, with the aggregates it comes to recorded as facts.
 
-    ``more_sessions`` have credentials for what those of ``session`` do not reach.
+    ``more_sessions`` have credentials for what those of ``session`` do not reach; ``on_run`` is called in
+    the transaction that begins the run.
     """
-    store = Store(database, lambda: round(clock() * 1000))
+    store = Store(database, lambda: round(clock() * 1000), on_run)
     after_snapshot = facts_writer(database)
     return collect(
         store,

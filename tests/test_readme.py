@@ -35,6 +35,7 @@ UNSAID = {
     "--region": "the region AWS is configured for",
     "--account": "whichever the credentials belong to",
     "--ip-ranges": "what AWS publishes",
+    "--max-snapshot-age": "the schedule's longest pause, --misfire-grace and 2 hours",
     "--prices": "the bundled price book",
 }
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from analyzer import __version__
-from analyzer.cli.collect import collect_command, run_command
+from analyzer.cli.collect import collect_command
 from analyzer.cli.common import HELP, global_options, has_begun, wants_traceback
 from analyzer.cli.db import db_group
 from analyzer.cli.demo import demo_command
@@ -31,6 +31,8 @@ from analyzer.cli.lint import lint_command
 from analyzer.cli.pulls import pulls_command
 from analyzer.cli.report import report_command
 from analyzer.cli.role import role_command
+from analyzer.cli.run import run_command
+from analyzer.cli.serve import serve_command
 from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
 from analyzer.cli.update import update_command
 from analyzer.cli.verify import verify_command
@@ -57,6 +59,7 @@ def cli() -> None:
 for _command in (
     collect_command,
     run_command,
+    serve_command,
     import_command,
     ingest_command,
     report_command,

@@ -1,14 +1,14 @@
-"""`demurrage collect` and `demurrage run`: what cron calls."""
+"""`demurrage collect`: a snapshot of each registry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.agreements import agreement_options, take_agreements
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -17,11 +17,7 @@ from analyzer.cli.common import (
     accept_gaps_option,
     common,
     global_options,
-    group_by_option,
     load_accepted_gaps,
-    load_price_book,
-    report_options,
-    require_folder,
     words,
 )
 from analyzer.errors import InputError, RunError
@@ -29,8 +25,9 @@ from analyzer.errors import InputError, RunError
 if TYPE_CHECKING:
     from boto3.session import Session
 
-    from analyzer.collect import CollectOptions, CollectResult
+    from analyzer.collect import CollectOptions, CollectResult, Progress
     from analyzer.store.engine import Database
+    from analyzer.store.slots import OnRun
 
 _COLLECT_OPTIONS = (
     click.option(
@@ -225,70 +222,25 @@ def collect_command(context: click.Context, /, accept_gaps: Path | None, **optio
     return WITH_GAPS if split_gaps(result.gaps, accepted)[0] else 0
 
 
-@click.command("run", context_settings=HELP)
-@collect_options
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    required=True,
-    envvar="DEMURRAGE_OUTPUT_DIR",
-    show_envvar=True,
-    metavar="DIR",
-    help="Folder for the report.",
-)
-@report_options
-@group_by_option
-@agreement_options
-@accept_gaps_option
-@global_options
-@click.pass_context
-def run_command(
-    context: click.Context,
-    /,
-    output_dir: Path,
-    scope: str,
-    stale_days: int,
-    prices: Path | None,
-    accept_gaps: Path | None,
-    group_by: tuple[str, ...],
-    **options: Any,
-) -> int:
-    """Take a snapshot, then write the report: the nightly run.
-
-    The report goes into DIR as HTML, JSON and CSV, and its headline to stdout.
-    """
-    from analyzer.cli.report import write_answer
-
-    shared = common(context)
-    # Before the night's work, so that a mistake in these does not cost it.
-    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
-    agreements = take_agreements(options)
-    require_folder(output_dir)
-    result, database = collect_from_aws(shared, **options)
-    require_something_read(result)
-    return write_answer(
-        shared,
-        database,
-        output_dir,
-        prices=book,
-        scope=scope,
-        stale_days=stale_days,
-        accepted=accepted,
-        run=result.run,
-        tag_keys=group_by,
-        agreements=agreements,
-    )
-
-
 def collect_from_aws(shared: Common, **options: Any) -> tuple[CollectResult, Database]:
     """Collect with the user's own AWS configuration."""
+    from analyzer.cli.progress import shown_progress
     from analyzer.store.opening import open_database
 
-    sessions, regions = aws_sessions(options.pop("profile"), options.pop("region"))
-    chosen = aws_choice(regions, len(sessions), **options)
+    sessions, chosen = prepare_collection(**options)
     database = open_database(shared.db_url, create=True)
-    result = collect_shown(shared, database, sessions[0], chosen, more_sessions=sessions[1:])
-    return result, database
+    return collect_shown(shown_progress(quiet=shared.quiet), database, sessions, chosen), database
+
+
+def prepare_collection(
+    *, profile: tuple[str, ...], region: tuple[str, ...], **options: Any
+) -> tuple[list[Session], CollectOptions]:
+    """The sessions of `collect_options` and what is to be collected with them.
+
+    Raises InputError where there is no such profile, no region, or the options make no sense together.
+    """
+    sessions, regions = aws_sessions(profile, region)
+    return sessions, aws_choice(regions, len(sessions), **options)
 
 
 def aws_sessions(profile: tuple[str, ...], region: tuple[str, ...]) -> tuple[list[Session], tuple[str, ...]]:
@@ -364,22 +316,23 @@ def aws_choice(
 
 
 def collect_shown(
-    shared: Common,
+    progress: AbstractContextManager[Progress],
     database: Database,
-    session: Session,
+    sessions: Sequence[Session],
     options: CollectOptions,
     clock: Callable[[], float] | None = None,
-    more_sessions: Sequence[Session] = (),
+    on_run: OnRun | None = None,
 ) -> CollectResult:
-    """Collect, showing progress on stderr."""
+    """Collect, showing ``progress``; ``on_run`` is called in the transaction that begins the run."""
     import time
 
-    from analyzer.cli.progress import shown_progress
     from analyzer.nightly import collect_snapshots
 
-    with shown_progress(quiet=shared.quiet) as progress:
+    more: dict[str, Any] = {} if on_run is None else {"on_run": on_run}
+    first, *others = sessions
+    with progress as shown:
         return collect_snapshots(
-            database, session, options, progress, more_sessions=more_sessions, clock=clock or time.time
+            database, first, options, shown, more_sessions=others, clock=clock or time.time, **more
         )
 
 

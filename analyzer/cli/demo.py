@@ -16,6 +16,7 @@ import click
 
 from analyzer.cli.common import (
     HELP,
+    WITH_GAPS,
     Common,
     TypedCommand,
     common,
@@ -71,7 +72,7 @@ def demo_command(
     a section on what it would do.
     """
     from analyzer.acceptance import parse_accepted_gaps
-    from analyzer.cli.report import write_answer
+    from analyzer.cli.report import asked_report, write_answer
     from analyzer.lifecycle.parsing import parse_policy
     from analyzer.store.opening import open_database
 
@@ -94,26 +95,26 @@ def demo_command(
     gaps, policy = _accepted_gaps(refusals), _example_policy()
     _write(output_dir / _GAPS, gaps)
     _write(output_dir / _POLICY, policy)
-    status = write_answer(
-        shared,
-        database,
-        output_dir,
+    options = asked_report(
         prices=book,
         scope=scope,
         stale_days=stale_days,
         accepted=parse_accepted_gaps(gaps, origin=_GAPS),
-        policies=[(Path(_POLICY), parse_policy(policy), policy)],
+    )
+    report, _ = write_answer(
+        shared, database, output_dir, options, policies=[(Path(_POLICY), parse_policy(policy), policy)]
     )
     if not shared.quiet:
         database_url = shared.db or _url(output_dir / _DATABASE)
-        options = shlex.join(["--db", database_url, "--policy", str(output_dir / _POLICY)])
-        tell(f"Try a lifecycle policy on it: demurrage what-if {options}")
-    return status
+        words = shlex.join(["--db", database_url, "--policy", str(output_dir / _POLICY)])
+        tell(f"Try a lifecycle policy on it: demurrage what-if {words}")
+    return WITH_GAPS if report.gaps else 0
 
 
 def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ...]:
     """Collect the emulated AWS for some nights; gives what it refused on the last."""
     from analyzer.cli.collect import collect_shown
+    from analyzer.cli.progress import shown_progress
     from analyzer.collect import CollectOptions
     from analyzer.collect.session import open_session
     from analyzer.collect.workloads import WorkloadOptions
@@ -136,7 +137,8 @@ def _collect(shared: Common, database: Database, seed: int) -> tuple[Refusal, ..
         for night in range(_NIGHTS):
             if night:
                 aws.pass_night()
-            collect_shown(shared, database, session, options, aws.now.timestamp)
+            progress = shown_progress(quiet=shared.quiet)
+            collect_shown(progress, database, [session], options, aws.now.timestamp)
         return aws.refusals
 
 

@@ -96,13 +96,6 @@ def ingest_options(command: Decorated) -> Decorated:
 def ingest_command(
     context: click.Context,
     /,
-    *,
-    trail: tuple[str, ...],
-    lookup: bool,
-    since: datetime | None,
-    scanner: tuple[str, ...],
-    role_regions: Path | None,
-    processes: int,
     **options: Any,
 ) -> int:
     """Read from CloudTrail who pulled what, and keep it by day.
@@ -114,30 +107,45 @@ def ingest_command(
     from analyzer.store.opening import open_database
 
     shared = common(context)
-    if not trail and not lookup:
+    asked = checked_ingest(options)
+    if asked is None:
         raise InputError("nothing to read: give --trail s3://BUCKET/PREFIX, --trail DIR or --lookup")
-    for name in trail:
+    database = open_database(shared.db_url, create=True)
+    totals = ingest(database, **asked, options=options)
+    shared.write(_rendered(totals, shared))
+    require_something_ingested(totals)
+    return WITH_GAPS if any(row.unreadable for row in totals) else 0
+
+
+def checked_ingest(options: dict[str, Any]) -> dict[str, Any] | None:
+    """What `ingest_options` say, for `ingest`; None where nothing is to be read.
+
+    Takes them out of ``options``.
+    Raises InputError for a folder that is not there, and rules that cannot be read.
+    """
+    trails: tuple[str, ...] = options.pop("trail")
+    rules_file: Path | None = options.pop("role_regions")
+    asked = {
+        "trails": trails,
+        "lookup": options.pop("lookup"),
+        "since": options.pop("since"),
+        "scanners": options.pop("scanner"),
+        "processes": options.pop("processes"),
+    }
+    for name in trails:
         if not name.startswith(_S3) and not Path(name).is_dir():
             raise InputError(
                 f"--trail {name}: there is no such folder; a bucket is written s3://BUCKET/PREFIX"
             )
-    rules = () if role_regions is None else _role_rules(role_regions)
-    database = open_database(shared.db_url, create=True)
-    totals = ingest(
-        database,
-        trails=trail,
-        lookup=lookup,
-        since=since,
-        scanners=scanner,
-        rules=rules,
-        processes=processes,
-        options=options,
-    )
-    shared.write(_rendered(totals, shared))
+    asked["rules"] = () if rules_file is None else _role_rules(rules_file)
+    return asked if trails or asked["lookup"] else None
+
+
+def require_something_ingested(totals: Sequence[IngestTotals]) -> None:
+    """Raise RunError when not one source could be read."""
     failed = [row for row in totals if row.unreadable]
     if failed and not any(row.files or row.known_files or sum(row.written) for row in totals):
         raise RunError(f"nothing could be read ({failed[0].problems[0]})")
-    return WITH_GAPS if failed else 0
 
 
 def ingest(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from analyzer.acceptance import AcceptedGap
     from analyzer.hygiene.judging import Agreements
     from analyzer.lifecycle.policy import Policy
+    from analyzer.model.results import Report
     from analyzer.model.simulation import Simulation
     from analyzer.nightly import ReportOptions
     from analyzer.pricing import PriceBook
@@ -96,26 +97,21 @@ def report_command(
     database = open_database(shared.db_url)
     if output_dir is not None:
         require_folder(output_dir)
-    return write_answer(
-        shared,
-        database,
-        output_dir,
+    asked = asked_report(
         prices=book,
         scope=scope,
         stale_days=stale_days,
         accepted=accepted,
         run=run,
         at=at,
-        policies=tried,
         tag_keys=group_by,
         agreements=agreements,
     )
+    report, _ = write_answer(shared, database, output_dir, asked, policies=tried)
+    return WITH_GAPS if report.gaps else 0
 
 
-def write_answer(
-    shared: Common,
-    database: Database,
-    output_dir: Path | None,
+def asked_report(
     *,
     prices: PriceBook,
     scope: str,
@@ -123,21 +119,15 @@ def write_answer(
     accepted: tuple[AcceptedGap, ...],
     run: int | None = None,
     at: datetime | None = None,
-    policies: Sequence[tuple[Path, Policy, str]] = (),
     tag_keys: tuple[str, ...] = (),
     agreements: Agreements | None = None,
-) -> int:
-    """Make the report, write its files, print its headline; gives the exit status.
-
-    ``output_dir`` was found to be writable: that it no longer is fails the run, with RunError.
-    """
-    from analyzer.cli.tables import report_table
+) -> ReportOptions:
+    """What the options ask a report to show."""
     from analyzer.hygiene.judging import Agreements
     from analyzer.model.units import to_ms
-    from analyzer.nightly import ReportOptions, make_report
-    from reports import render_csvs, render_json, write_report
+    from analyzer.nightly import ReportOptions
 
-    options = ReportOptions(
+    return ReportOptions(
         prices=prices,
         scope=cast(Literal["auto", "repository", "registry"], scope),
         stale_days=stale_days,
@@ -147,12 +137,41 @@ def write_answer(
         tag_keys=tag_keys,
         agreements=agreements or Agreements(),
     )
+
+
+def write_answer(
+    shared: Common,
+    database: Database,
+    output_dir: Path | None,
+    options: ReportOptions,
+    *,
+    policies: Sequence[tuple[Path, Policy, str]] = (),
+) -> tuple[Report, list[Path]]:
+    """Make the report, write its files, print its headline; gives it and them.
+
+    ``output_dir`` was found to be writable: that it no longer is fails the run, with RunError.
+    """
+    from analyzer.nightly import make_report
+    from reports import write_report
+
     report = make_report(database, options)
+    files: list[Path] = []
     if output_dir is not None:
         try:
-            write_report(report, output_dir, what_if=_simulation(database, options, report.run, policies))
+            files = write_report(
+                report, output_dir, what_if=_simulation(database, options, report.run, policies)
+            )
         except InputError as error:
             raise RunError(str(error)) from error
+    show_answer(shared, report, output_dir)
+    return report, files
+
+
+def show_answer(shared: Common, report: Report, output_dir: Path | None) -> int:
+    """Print the headline of ``report``, whose files are in ``output_dir``; gives the exit status."""
+    from analyzer.cli.tables import report_table
+    from reports import render_csvs, render_json
+
     if shared.format == "json":
         shared.write(render_json(report))
     elif shared.format == "csv":

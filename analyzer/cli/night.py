@@ -1,0 +1,133 @@
+"""The night: collect, ingest, report, publish, tell. What `run` does once and `serve` by its schedule."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analyzer.acceptance import split_gaps
+from analyzer.cli.collect import collect_shown, prepare_collection, require_something_read
+from analyzer.errors import InputError, RunError
+from analyzer.service.steps import Step, StepResult, StepStatus
+from analyzer.store.slots import OnRun
+
+if TYPE_CHECKING:
+    from analyzer.cli.publishing import Publishing
+    from analyzer.collect import CollectResult, Progress
+    from analyzer.ingesting import IngestTotals
+    from analyzer.model.results import Report
+    from analyzer.nightly import ReportOptions
+    from analyzer.store.engine import Database
+
+#: Ties a run to nothing: that of `demurrage run` belongs to no slot.
+_FREE: OnRun = lambda _connection, _run: None  # noqa: E731
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightPlan:
+    """What a night consists of, all of it checked."""
+
+    #: Those of `collect_options`.
+    collect: Mapping[str, Any]
+    #: What `ingest` takes beside the database; None where no pulls are to be read.
+    ingest: Mapping[str, Any] | None
+    report: ReportOptions
+    publishing: Publishing | None
+    #: Where the report's files go; None for nowhere but where they are published.
+    output_dir: Path | None
+
+
+class Night:
+    """One night of a plan."""
+
+    def __init__(
+        self,
+        database: Database,
+        plan: NightPlan,
+        *,
+        progress: AbstractContextManager[Progress],
+        on_run: OnRun = _FREE,
+        known_run: int | None = None,
+        note: Callable[[str], None],
+    ) -> None:
+        """Prepare it; ``known_run`` was collected by an earlier attempt.
+
+        ``note`` is told what went wrong without harm.
+        """
+        self._database = database
+        self._plan = plan
+        self._progress = progress
+        self._on_run = on_run
+        self._run = known_run
+        self._note = note
+        #: What the steps came to; None for one that was not done.
+        self.collected: CollectResult | None = None
+        self.ingested: list[IngestTotals] | None = None
+        self.report: Report | None = None
+        self._files: dict[str, Path] = {}
+
+    @contextmanager
+    def steps(self) -> Iterator[list[Step]]:
+        """Its steps, in their order; to be done before the block ends."""
+        plan = self._plan
+        with self._folder() as folder:
+            steps = [Step("collect", self._collect)]
+            if plan.ingest is not None:
+                # Whose pulls ought to be there the snapshots tell; those of former nights do as well.
+                steps.append(Step("ingest", self._ingest))
+            steps.append(Step("report", lambda _: self._make_report(folder), needs=("collect",)))
+            if plan.publishing is not None:
+                steps.append(Step("publish", self._publish, needs=("report",)))
+            yield steps
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """Where the files of the report are written."""
+        if self._plan.output_dir is not None:
+            yield self._plan.output_dir
+            return
+        with tempfile.TemporaryDirectory(prefix="demurrage-") as folder:
+            yield Path(folder)
+
+    def _collect(self, _: Mapping[str, StepResult]) -> tuple[StepStatus, str]:
+        if self._run is not None:
+            return "done", f"run {self._run} was collected before the service was cut short"
+        sessions, chosen = prepare_collection(**self._plan.collect)
+        result = collect_shown(self._progress, self._database, sessions, chosen, on_run=self._on_run)
+        self.collected = result
+        require_something_read(result)
+        self._run = result.run
+        gaps = split_gaps(result.gaps, self._plan.report.accepted)[0]
+        read = sum(row.snapshot is not None for row in result.registries)
+        return "gaps" if gaps else "done", f"run {result.run} read {read} registries, with {len(gaps)} gaps"
+
+    def _ingest(self, _: Mapping[str, StepResult]) -> tuple[StepStatus, str]:
+        from analyzer.cli.ingest import ingest, require_something_ingested
+
+        self.ingested = ingest(self._database, **(self._plan.ingest or {}), options=dict(self._plan.collect))
+        require_something_ingested(self.ingested)
+        files = sum(row.files for row in self.ingested)
+        unread = sum(row.unreadable for row in self.ingested)
+        return "gaps" if unread else "done", f"{files} new files of pulls, {unread} sources or files not read"
+
+    def _make_report(self, folder: Path) -> tuple[StepStatus, str]:
+        from analyzer.nightly import make_report
+        from reports import write_report
+
+        self.report = make_report(self._database, replace(self._plan.report, run=self._run))
+        try:
+            paths = write_report(self.report, folder)
+        except InputError as error:
+            # The folder was found to be writable: that it no longer is fails the run.
+            raise RunError(str(error)) from error
+        self._files = {path.relative_to(folder).as_posix(): path for path in paths}
+        return "gaps" if self.report.gaps else "done", f"the report on run {self.report.run}"
+
+    def _publish(self, _: Mapping[str, StepResult]) -> tuple[StepStatus, str]:
+        if self._plan.publishing is None or self.report is None:
+            raise RunError("there is no report to publish")
+        return "done", self._plan.publishing.publish(self.report, self._files, self._note)
