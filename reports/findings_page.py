@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from analyzer.model.findings import CheckText, Finding, FindingsReport, RepositoryFindings
+from analyzer.model.lint import Severity
 from analyzer.model.results import Report
 from analyzer.model.transfer import MoneyRange
 from reports.anchors import repository_anchor
-from reports.cells import DASH, EMPTY, Cell, Column, Row, Table
+from reports.cells import DASH, EMPTY, MOST_ROWS, PLACE_FACETS, Cell, Column, Place, Row, Table
 from reports.figures import UNKNOWN, count, counted, exact_size, listed
 from reports.findings_words import (
     OVERLAP,
@@ -61,6 +62,8 @@ class FindingsSection:
     sentences: tuple[str, ...]
     table: Table
     blocks: tuple[CheckBlock, ...]
+    #: Every finding in a row, to choose from.
+    everything: Table
     #: What was not judged, and waivers that match nothing.
     notes: tuple[str, ...]
     #: Checks that found nothing.
@@ -97,6 +100,7 @@ def findings_section(report: Report) -> FindingsSection | None:
         sentences=tuple(summary_sentences(found)),
         table=_check_table(found, by_check),
         blocks=tuple(_block(texts[check], findings) for check, findings in by_check.items()),
+        everything=_whole_table(found.findings),
         notes=(
             *(
                 f"A waiver of {one.check} matches nothing: {one.place}, by {one.owner}."
@@ -161,7 +165,7 @@ def _check_table(report: FindingsReport, by_check: dict[str, list[Finding]]) -> 
                         notes=(findings[0].check,),
                         link=_anchor(findings[0].check),
                     ),
-                    Cell(text=str(min((f.severity for f in findings), key=lambda level: level.rank))),
+                    _severity_cell(min((f.severity for f in findings), key=lambda level: level.rank)),
                     Cell(text=count(is_open), value=str(is_open)),
                     Cell(text=count(waived), value=str(waived)) if waived else DASH,
                 )
@@ -229,6 +233,60 @@ def _finding_row(finding: Finding) -> Row:
             _saving_cell(finding.saving, finding.saving_note),
         )
     )
+
+
+def _whole_table(findings: Sequence[Finding]) -> Table:
+    left = len(findings) - MOST_ROWS
+    return Table(
+        name="findings-all",
+        file="findings.csv",
+        method="findings",
+        caption="Every finding, the gravest first",
+        columns=(
+            Column(label="Where", numeric=False),
+            Column(label="Check", numeric=False),
+            Column(label="Severity", numeric=False),
+            Column(label="Owner", numeric=False),
+            Column(label="USD per month", hint="Saved if this alone is mended"),
+        ),
+        rows=tuple(_line(finding) for finding in findings[:MOST_ROWS]),
+        footer=_more(left, 5, "finding", "findings") if left > 0 else (),
+        facets=("Severity", "Check", "Owner", *PLACE_FACETS, "State"),
+    )
+
+
+def _line(finding: Finding) -> Row:
+    place = Place.of(finding.account, finding.region, finding.repository)
+    state = "open" if finding.waiver is None else "waived"
+    return Row(
+        cells=(
+            Cell(
+                text=finding.repository or "the whole registry",
+                notes=(finding.account, finding.region),
+                link=place.anchor,
+            ),
+            Cell(
+                text=finding.title,
+                link=_anchor(finding.check),
+                notes=() if finding.waiver is None else (state,),
+                tone="" if finding.waiver is None else "muted",
+            ),
+            _severity_cell(finding.severity),
+            Cell(text=owner_text(finding.owner)) if finding.owner else DASH,
+            _saving_cell(finding.saving, finding.saving_note),
+        ),
+        facets=(
+            str(finding.severity),
+            finding.title,
+            owner_text(finding.owner),
+            *place.facets,
+            state,
+        ),
+    )
+
+
+def _severity_cell(severity: Severity) -> Cell:
+    return Cell(text=str(severity), value=str(severity.rank))
 
 
 def _anchor(check: str) -> str:

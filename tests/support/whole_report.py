@@ -27,11 +27,18 @@ from tests.support.report_fixture import HOSTILE, build_report
 _FRIEND = "444455556666"
 
 
-def whole_report(repositories: int, **options: Any) -> Report:
-    """A report of ``repositories`` rows as ``build_report`` makes it, with all that is optional."""
+def whole_report(repositories: int, *, prefix: str = "", **options: Any) -> Report:
+    """A report of ``repositories`` rows as ``build_report`` makes it, with all that is optional.
+
+    The names of its repositories begin with ``prefix``.
+    """
     report = build_report(repositories, **options)
     rows = tuple(
-        replace(row, settings=_settings(n, hostile=bool(options.get("hostile"))))
+        replace(
+            row,
+            repository=f"{prefix}{row.repository}",
+            settings=_settings(n, hostile=bool(options.get("hostile"))),
+        )
         for n, row in enumerate(report.repositories)
     )
     registries = tuple(replace(row, settings=_REGISTRY) for row in report.registries)
