@@ -1,21 +1,19 @@
 """The page in a real browser, from the disk: quiet, narrow enough, legible, usable by keyboard and by ear."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports.anchors import repository_anchor
 from reports.html import render_html
+from tests.support.axe import CHROMIUM, LOOKS, UNFOLD, complaints, has_contrast, open_page
 from tests.support.report_fixture import HOSTILE, nothing_known
 from tests.support.simulation_fixture import ARCHIVE, KEEP, build_simulation
 from tests.support.whole_report import whole_report
 
-_CHROMIUM = Path("/usr/bin/chromium")
-
 pytestmark = [
-    pytest.mark.skipif(not _CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
     pytest.mark.enable_socket,
 ]
 
@@ -25,7 +23,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=str(_CHROMIUM), args=["--no-sandbox"])
+        running = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield running
         running.close()
 
@@ -64,10 +62,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: (folder / f"{n}.html").as_uri() for n, name in enumerate(pages)}
 
 
-#: What is folded has to be laid out well too.
-_UNFOLD = "() => document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
-
-
 @pytest.mark.parametrize("width", [320, 390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_quiet_and_never_scrolls_sideways(
@@ -82,7 +76,7 @@ def test_the_page_is_quiet_and_never_scrolls_sideways(
     page.on("request", lambda request: requests.append(request.url))
     page.goto(address)
     page.wait_for_load_state("networkidle")
-    page.evaluate(_UNFOLD)
+    page.evaluate(UNFOLD)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert said == []
     assert requests == [address]
@@ -172,7 +166,7 @@ _CONTRAST = """
 def test_all_text_has_enough_contrast(browser: Any, address: str, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme)
     page.goto(address)
-    page.evaluate(_UNFOLD)
+    page.evaluate(UNFOLD)
     assert page.evaluate(_CONTRAST) == []
     page.close()
 
@@ -180,7 +174,7 @@ def test_all_text_has_enough_contrast(browser: Any, address: str, scheme: str) -
 def test_the_page_prints_in_light_and_within_the_paper(browser: Any, address: str) -> None:
     page = browser.new_page(viewport={"width": 1032, "height": 800}, color_scheme="dark")
     page.goto(address)
-    page.evaluate(_UNFOLD)
+    page.evaluate(UNFOLD)
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1032
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
@@ -189,34 +183,20 @@ def test_the_page_prints_in_light_and_within_the_paper(browser: Any, address: st
     page.close()
 
 
-def _violations(page: Any, *, contrast: bool = True) -> list[str]:
-    """What axe complains of; contrast, the slow part of it, does not depend on width or paper."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
-    found = axe.Axe().run(page, options=options).response["violations"]
-    return [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
-
-
 @pytest.mark.parametrize("which", ["everything, hostile", "nothing known"])
-@pytest.mark.parametrize("look", ["light", "dark", "narrow", "print"])
+@pytest.mark.parametrize("look", LOOKS)
 def test_axe_finds_nothing_to_complain_of(browser: Any, small: dict[str, str], which: str, look: str) -> None:
-    page = browser.new_page(
-        viewport={"width": 320 if look == "narrow" else 1280, "height": 800},
-        color_scheme="dark" if look == "dark" else "light",
-    )
-    page.goto(small[which])
-    page.evaluate(_UNFOLD)
-    if look == "print":
-        page.emulate_media(media="print")
-    assert _violations(page, contrast=look in {"light", "dark"}) == []
+    pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    page = open_page(browser, small[which], look)
+    assert complaints(page, contrast=has_contrast(look)) == []
     page.close()
 
 
 def test_axe_would_complain(browser: Any, small: dict[str, str]) -> None:
-    page = browser.new_page()
-    page.goto(small["nothing known"])
+    pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    page = open_page(browser, small["nothing known"], "light")
     page.evaluate("document.querySelector('main').append(document.createElement('input'))")
-    assert [complaint.split(":")[0] for complaint in _violations(page)] == ["label"]
+    assert [complaint.split(":")[0] for complaint in complaints(page)] == ["label"]
     page.close()
 
 
