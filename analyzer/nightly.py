@@ -40,6 +40,7 @@ from analyzer.store.slots import OnRun
 from analyzer.store.snapshots import SnapshotRef, snapshots_of_run
 from analyzer.store.writer import Store
 from analyzer.transfer_summary import summarize_transfers
+from analyzer.trending import Present, report_trend
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -173,7 +174,14 @@ def make_report(database: Database, options: ReportOptions) -> Report:
             recorded=pulls,
         ),
     )
-    return replace(report, findings=judge(Estate(known), options.agreements))
+    present = Present(
+        snapshots=loaded.snapshots, frames=frames, facts=loaded.facts, families=families, storage=storage
+    )
+    return replace(
+        report,
+        findings=judge(Estate(known), options.agreements),
+        trend=report_trend(database, present, options.prices, at_ms=at_ms),
+    )
 
 
 def _frontier(

@@ -31,6 +31,7 @@ from analyzer.model.pull_report import PullReport, TransferGroup
 from analyzer.model.records import Gap
 from analyzer.model.registry_settings import SEVERITIES
 from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
+from analyzer.model.trends import TrendReport
 from analyzer.model.units import Money, iso
 from reports import findings_csv, pulls_csv
 from reports.facts import low_scope
@@ -48,6 +49,7 @@ from reports.missing import (
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded, rounded_costs, shared_bytes
 from reports.settings_csv import REGISTRY_COLUMNS, REPOSITORY_COLUMNS, registry_cells, repository_cells
 from reports.text import UNSEEN, visible
+from reports.trend_csv import TREND_COLUMNS, trend_rows
 
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
 _MONEY_UNIT: Final = "usd_per_month"
@@ -94,8 +96,8 @@ _Cell = str | int
 def render_csvs(report: Report) -> dict[str, str]:
     """File name to text of every table: repositories, registries, images, ages, prices and gaps.
 
-    With the frontier, the groups by tag, the findings, and pulls across regions with their routes too,
-    where the report has them.
+    With the frontier, the groups by tag, the findings, trends, and pulls across regions with their routes
+    too, where the report has them.
     """
     _require_dollars(report)
     frontier = {"frontier.csv": render_frontier_csv(report.frontier)} if report.frontier else {}
@@ -110,6 +112,7 @@ def render_csvs(report: Report) -> dict[str, str]:
         **({"groups.csv": _table(COLUMNS, group_rows(report, neutral))} if report.groups else {}),
         **({} if report.findings is None else {"findings.csv": render_findings_csv(report.findings)}),
         **({} if report.pulls is None else _pulls(report.pulls)),
+        **({} if report.trend is None else {"trend.csv": render_trend_csv(report.trend)}),
     }
 
 
@@ -146,6 +149,11 @@ def _pulls(report: PullReport) -> dict[str, str]:
             else {"recorded-pulls.csv": render_grouped_pulls_csv((), recorded.costs.rows)}
         ),
     }
+
+
+def render_trend_csv(report: TrendReport) -> str:
+    """The days, weeks and months of ``report``, one a row."""
+    return _table(TREND_COLUMNS, trend_rows(report, neutral))
 
 
 def render_frontier_csv(sweeps: Iterable[PricedFrontier]) -> str:

@@ -49,6 +49,7 @@ from reports.pulls_json import pulls_object
 from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded, rounded_costs, shared_bytes
 from reports.settings_json import registry_settings, repository_settings
 from reports.text import json_escaped
+from reports.trend_json import trend_object
 
 _Object = dict[str, Any]
 _EndScope = Literal["repository", "registry", "mixed"]
@@ -76,6 +77,7 @@ def render_json(report: Report) -> str:
         **({"frontier": _frontier(report.frontier)} if report.frontier else {}),
         **({} if report.findings is None else {"findings": findings_object(report.findings)}),
         **({} if report.pulls is None else {"pulls": pulls_object(report.pulls)}),
+        **({} if report.trend is None else {"trend": trend_object(report.trend)}),
         "prices": {"gb_bytes": GB, "rows": [_price(row) for row in report.prices]},
         "gaps": [_gap(gap) for gap in report.gaps],
         "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],

@@ -79,6 +79,18 @@ METHODS: Final = (
         " byte is in one row, at repository scope.",
     ),
     Method(
+        name="trend",
+        title="Growth and forecast",
+        text="A day shows its last snapshot; days without one, or on which a registry could not be read"
+        " whole, are gaps. New are the bytes of layers that nothing in the repository held on the known day"
+        " before, freed those that nothing holds any more. The reconstruction counts each layer from the"
+        " first push among the images still there. The forecast replays the pushes of past weeks, drawn in"
+        " runs by a stationary bootstrap, and lets the policies judge them month by month; its interval"
+        " says how uneven the past was, not what has never happened yet.",
+        source="Politis and Romano 1994, The Stationary Bootstrap",
+        section="trend",
+    ),
+    Method(
         name="fewer",
         title="Keeping fewer",
         text="One rule for every repository is simulated for every N at once. An image's rank is its place"

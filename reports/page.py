@@ -31,6 +31,7 @@ from reports.money_page import MoneySection, groups_section, money_section, regi
 from reports.pulls_page import pulls_section
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
 from reports.settings_page import settings_section
+from reports.trend_page import trend_section
 from reports.waste_page import ages_section, waste_section
 from reports.what_if_page import what_if_section
 
@@ -100,6 +101,7 @@ def _sections(
         ("groups", "By tag", "Tags", groups_section(report)),
         ("registries", "By registry", "Registries", registries_section(report, costs)),
         # Where it is going: growth, forecast, and what a change of policy has brought.
+        ("trend", "Growth, and what is to be expected", "Growth", trend_section(report)),
         ("ages", "How old the stored bytes are", "Ages", ages_section(report)),
         ("waste", "Waste, and what only looks like it", "Waste", waste_section(report)),
         # Policies to set: recommended ones, with the text to paste.

@@ -34,6 +34,7 @@ from analyzer.cli.role import role_command
 from analyzer.cli.run import run_command
 from analyzer.cli.serve import serve_command
 from analyzer.cli.streams import abandon, prepare_streams, settle_streams, tell
+from analyzer.cli.trend import trend_command
 from analyzer.cli.update import update_command
 from analyzer.cli.verify import verify_command
 from analyzer.cli.what_if import what_if_command
@@ -69,6 +70,7 @@ for _command in (
     findings_command,
     frontier_command,
     pulls_command,
+    trend_command,
     verify_command,
     doctor_command,
     role_command,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analyzer.model.findings import FindingsReport
     from analyzer.model.frontier import PricedFrontier
     from analyzer.model.pull_report import PullReport
+    from analyzer.model.trends import TrendReport
 
 #: What ``Money.leaves_out`` says of bytes that nobody knows, in the words that reports show.
 UNKNOWN_SIZE: Final = "artifacts of unknown size"
@@ -258,3 +259,5 @@ class Report:
     pulls: PullReport | None = None
     #: What the checks found; None where that was not worked out. Gaps stand here, not there.
     findings: FindingsReport | None = None
+    #: How what is stored grew, and will; None where that was not worked out. Gaps stand here, not there.
+    trend: TrendReport | None = None

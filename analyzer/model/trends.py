@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
-from analyzer.model.frames import Bools, Int64
+import pandas as pd
+
+from analyzer.model.frames import Bools, Int32, Int64
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.units import Money
 
@@ -21,9 +23,42 @@ if TYPE_CHECKING:
 #: demurrage recommends, or others that were given.
 ScenarioName = Literal["none", "current", "recommended", "candidate"]
 
+#: What is compared with what came before it: so many days, or this month so far.
+Period = Literal["7 days", "30 days", "month"]
+
+#: Over some days: ``new`` was first seen in them, ``gone`` was not seen on the last known one.
+Movement = Literal["grown", "shrunk", "same", "new", "gone", "unknown"]
+
 #: How a repository's future was worked out: its pushes replayed through the evaluator, its bytes scaled
 #: by those of replayed ones, held constant because nothing was pushed, or not at all.
 Method = Literal["replayed", "scaled", "constant", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFacts:
+    """The aggregates that the store keeps, with the snapshots they are of.
+
+    *Nights* are the snapshots of a registry that the store still has, up to the one looked at, numbered
+    from 0 in each registry. What holds from a night on holds up to, and without, another.
+    """
+
+    #: partition, account, region.
+    registries: pd.DataFrame
+    #: (registries + 1) offsets into the nights.
+    night_offsets: Int64
+    #: When each was taken, milliseconds since 1970 UTC, ascending in each registry.
+    night_ms: Int64
+    #: Whether the list of repositories was read whole.
+    night_complete: Bools
+    #: registry (position), repository, created_at_ms; every one that any night had.
+    repositories: pd.DataFrame
+    #: Columns (repository, first, gone): it existed; its list of images was read whole.
+    existence: Int32
+    complete: Int32
+    #: The same before artifacts, physical_bytes (repository scope) and unique_bytes (registry scope).
+    facts: Int64
+    #: Columns (registry, first, gone, shared_bytes): what several repositories of it hold.
+    shared: Int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +85,9 @@ class Curve:
 class Flow:
     """What came and went between the known days of a total, d entries; see ``Curve``.
 
-    The difference between the bytes of two neighbouring known days is new_bytes - freed_bytes +
-    other_bytes of the later. ``other_bytes`` are those of manifests that were read later than their
-    images were listed, and of registries that join or leave the total.
+    The difference between the bytes of a known day and of the last known one before it is new_bytes -
+    freed_bytes + other_bytes. The last are bytes of manifests that were read later than their images
+    were listed, and of registries that join or leave the total.
     """
 
     #: Whether the day and a day before it are known.
@@ -84,8 +119,7 @@ class Change:
 class Comparison:
     """A period beside the one of equal length before it, or a month beside the month before."""
 
-    #: ``7 days``, ``30 days``, or ``month``.
-    period: Literal["7 days", "30 days", "month"]
+    period: Period
     #: None where fewer than two days of it are known.
     this: Change | None
     former: Change | None
@@ -106,8 +140,11 @@ class RepositoryTrend:
     change: Change | None
     #: What the change costs a month, at repository scope.
     cost_change: Money | None
-    #: ``grown``, ``shrunk``, ``same``, ``new`` (first seen in these days), ``gone`` or ``unknown``.
-    movement: Literal["grown", "shrunk", "same", "new", "gone", "unknown"]
+    #: Bytes that came and went in these days, at repository scope; what came and went between two
+    #: nights is in neither. None where no day and a day before it are known.
+    new_bytes: int | None
+    freed_bytes: int | None
+    movement: Movement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +285,8 @@ class TrendReport:
     until: date
     #: Sum over the registries that were read on a day; ``breaks`` tells where their set changes.
     total: Curve
+    #: Repositories that a day's total has as an earlier night saw them, for they could not be read whole.
+    stale_repositories: Int64
     flow: Flow
     unknown_days: tuple[UnknownDay, ...]
     #: Days from which on registries join the total or leave it, with which.

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, func, select
+import numpy as np
+import pandas as pd
+from sqlalchemy import BigInteger, Column, Connection, Select, Table, cast, func, select
 
-from analyzer.model.records import RegistryKey
+from analyzer.model.frames import Int64
+from analyzer.model.records import ReadStatus, RegistryKey
+from analyzer.model.trends import StoredFacts
 from analyzer.store import tables
 from analyzer.store.bulk import close_intervals, insert_rows
+from analyzer.store.columns import read_integers
 from analyzer.store.engine import Database
+from analyzer.store.snapshots import SnapshotRef
+
+_FAR_AHEAD = 2**31 - 1
 
 
 def write_facts(
@@ -74,3 +82,117 @@ def _replace(
         opened.append({**row, "first_snapshot": snapshot})
     close_intervals(connection, table, closed, snapshot)
     insert_rows(connection, table, opened)
+
+
+def load_facts(connection: Connection, snapshots: Sequence[SnapshotRef]) -> StoredFacts:
+    """The facts of the registries of ``snapshots`` (in that order), up to these.
+
+    Give a connection of ``Database.read``, so that everything is of one moment.
+    """
+    numbers, times, complete = [], [], []
+    for snapshot in snapshots:
+        of = tables.snapshot
+        query = (
+            select(of.c.number, of.c.taken_at_ms, of.c.status)
+            .where(of.c.registry_id == snapshot.registry_id, of.c.number <= snapshot.number)
+            .order_by(of.c.number)
+        )
+        rows = connection.execute(query).all()
+        numbers.append(np.array([row.number for row in rows], np.int64))
+        times.append(np.array([row.taken_at_ms for row in rows], np.int64))
+        complete.append(np.array([row.status == str(ReadStatus.COMPLETE) for row in rows], np.bool_))
+    places = _Nights(connection, snapshots, numbers)
+    fact, read, shared = tables.repository_fact, tables.repository_read, tables.registry_fact
+    artifacts = sum((fact.c[name] for name in ("indexes", "referrers", "unknown")), start=fact.c.images)
+    existence = places.read(connection, read, read.c.repository_id)
+    reads = select(read.c.repository_id, read.c.first_snapshot, _gone(read)).where(
+        read.c.status == str(ReadStatus.COMPLETE)
+    )
+    return StoredFacts(
+        registries=pd.DataFrame(
+            [(s.key.partition, s.key.account, s.key.region) for s in snapshots],
+            columns=["partition", "account", "region"],
+        ),
+        night_offsets=np.concatenate(([0], np.cumsum([len(own) for own in numbers]))).astype(np.int64),
+        night_ms=np.concatenate(times),
+        night_complete=np.concatenate(complete),
+        repositories=places.repositories,
+        existence=existence.astype(np.int32),
+        complete=places.nights(read_integers(connection, reads)).astype(np.int32),
+        facts=places.read(
+            connection,
+            fact,
+            fact.c.repository_id,
+            cast(artifacts, BigInteger),
+            fact.c.physical_bytes,
+            fact.c.unique_bytes,
+        ),
+        shared=places.read_of_registries(connection, shared, shared.c.shared_bytes),
+    )
+
+
+def _gone(table: Table) -> Any:
+    return func.coalesce(table.c.gone_snapshot, _FAR_AHEAD)
+
+
+class _Nights:
+    """Turns ids of repositories into rows, and numbers of snapshots into nights."""
+
+    def __init__(
+        self, connection: Connection, snapshots: Sequence[SnapshotRef], numbers: Sequence[Int64]
+    ) -> None:
+        self._numbers = numbers
+        self._registry = {snapshot.registry_id: row for row, snapshot in enumerate(snapshots)}
+        of, read = tables.repository, tables.repository_read
+        first = func.min(read.c.first_snapshot)
+        query = (
+            select(of.c.id, of.c.registry_id, of.c.name, of.c.created_at_ms, first.label("first"))
+            .join(read, read.c.repository_id == of.c.id)
+            .where(of.c.registry_id.in_(list(self._registry)))
+            .group_by(of.c.id, of.c.registry_id, of.c.name, of.c.created_at_ms)
+        )
+        rows = [
+            (self._registry[row.registry_id], row.name, row.created_at_ms, row.id)
+            for row in connection.execute(query)
+            if row.first <= snapshots[self._registry[row.registry_id]].number
+        ]
+        rows.sort()
+        columns = ["registry", "repository", "created_at_ms"]
+        self.repositories = pd.DataFrame([row[:3] for row in rows], columns=columns).astype(
+            {"registry": np.int64, "repository": "str", "created_at_ms": np.int64}
+        )
+        ids = [row[3] for row in rows]
+        self._row = np.full(max(ids, default=0) + 1, -1, np.int64)
+        self._row[ids] = np.arange(len(ids))
+
+    def read(self, connection: Connection, table: Table, *columns: Any) -> Int64:
+        """(rows, repository first gone and the columns behind the first, which is the repository's id)."""
+        query = select(columns[0], table.c.first_snapshot, _gone(table), *columns[1:])
+        return self.nights(read_integers(connection, query))
+
+    def read_of_registries(self, connection: Connection, table: Table, column: Any) -> Int64:
+        """The same of a table about registries."""
+        query = select(table.c.registry_id, table.c.first_snapshot, _gone(table), column)
+        rows = read_integers(connection, query)
+        registry = np.array([self._registry.get(key, -1) for key in rows[:, 0].tolist()], np.int64)
+        rows[:, 0] = registry
+        return self._with_nights(rows, registry)
+
+    def nights(self, rows: Int64) -> Int64:
+        """``rows`` of (repository's id, first, gone snapshot, …) with rows and nights in their place."""
+        known = rows[:, 0] < len(self._row)
+        rows = rows[known]
+        rows[:, 0] = self._row[rows[:, 0]]
+        rows = rows[rows[:, 0] >= 0]
+        return self._with_nights(rows, self.repositories["registry"].to_numpy(np.int64)[rows[:, 0]])
+
+    def _with_nights(self, rows: Int64, registry: Int64) -> Int64:
+        rows = rows[registry >= 0]
+        registry = registry[registry >= 0]
+        for number in np.unique(registry).tolist():
+            mine = registry == number
+            for column in (1, 2):
+                rows[mine, column] = np.searchsorted(self._numbers[number], rows[mine, column])
+        # What holds in no night that is left says nothing.
+        rows = rows[rows[:, 1] < rows[:, 2]]
+        return rows[np.lexsort((rows[:, 1], rows[:, 0]))]

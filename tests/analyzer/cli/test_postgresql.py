@@ -47,7 +47,6 @@ def _questions(image: str) -> list[tuple[str, ...]]:
             ("frontier", "--format", form),
             ("explain", image, *policy, "--format", form),
             ("lint", *policy, "--format", form),
-            ("findings", "--format", form),
             ("pulls", "--format", form),
             ("pulls", "--by", "route", "--format", form),
         ]
