@@ -33,6 +33,8 @@ from analyzer.demo.plan import Image, Repository, Scan
 #: Shares of LAYER_SIZES from which the layers of each part of an image are drawn.
 _DEPENDENCIES, _APPLICATION, _TRIFLES = (0.75, 0.985), (0.56, 0.95), (0.02, 0.55)
 _ARCHIVE_AFTER = timedelta(days=180)
+#: Of a package cache that got into the images of a repository.
+_CACHE_BYTES = 486_000_000
 _SPDX = "application/spdx+json"
 _SIGNATURE = "application/vnd.dev.cosign.artifact.sig.v1+json"
 _SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -75,12 +77,15 @@ class Builder:
         self._own: dict[str, list[Blob]] = {}
         self._moving: dict[str, Family] = {}
         self._version = [1, 0, 0]
+        self._bloated_from: datetime | None = None
 
     # --- pushing -------------------------------------------------------------------------------
 
     def fill(self, images: int, tags: int, now: datetime) -> None:
         """Give the repository a past: so many images, of which so many tags are left at ``now``."""
         rng = self._rng
+        if self.spec.bloated_days:
+            self._bloated_from = now - timedelta(days=self.spec.bloated_days)
         count = max(1, round(images / len(self.spec.platforms)))
         # Busy repositories were busy for longer; all push more of late than in the beginning.
         span = 560.0 if self.spec.archived else min(700.0, 150 + count * rng.uniform(1.5, 4.0))
@@ -167,6 +172,8 @@ class Builder:
         entries: list[Json] = []
         for platform in spec.platforms:
             layers = [*self._bases.layers(spec.base, platform, self._release), *self._own[platform]]
+            if self._bloated_from is not None and at >= self._bloated_from:
+                layers.append(blob(f"{self._seed}/cache/{platform}", _CACHE_BYTES))
             if spec.repeats:
                 layers = [*layers[:-1], Blob(EMPTY_LAYER, 32), layers[-1], Blob(EMPTY_LAYER, 32)]
             config = self._mint("config", self._rng.uniform(1_500, 14_000))

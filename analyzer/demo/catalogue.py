@@ -47,6 +47,8 @@ class Spec:
     repeats: bool = False
     #: Whether images unused for half a year are in the archive.
     archived: bool = False
+    #: For so many days its images have had a package cache in them that nobody meant to keep.
+    bloated_days: int = 0
     #: ``region/name`` of the repository whose images are promoted or replicated to this one.
     copies: str = ""
 
@@ -162,7 +164,7 @@ SPECS: tuple[Spec, ...] = (
         archived=True,
         policy="archive",
     ),
-    Spec(name="search/indexer", team="search", base="jre", busy=50, oci=True, zstd=True),
+    Spec(name="search/indexer", team="search", base="jre", busy=50, oci=True, zstd=True, bloated_days=25),
     Spec(name="search/query", team="search", base="jre", busy=64, policy="branches", style="semver"),
     Spec(name="identity/auth", team="identity", base="scratch", busy=66, signed=True, oci=True, scanned=True),
     Spec(name="identity/sessions", team="identity", base="dotnet", busy=38, immutable=True, style="semver"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -22,8 +23,10 @@ from analyzer.model.transfer import MoneyRange
 from analyzer.model.units import GB, Money, Scope, from_ms
 from analyzer.storage import DAY_MS
 
-#: Below so many bytes (ten cents a month at list price) sharing is not worth a finding.
-WORTH_BYTES: Final = GB
+#: Below so many bytes (five cents a month at list price) sharing is not worth a finding, and below such a
+#: part of what is stored it is not worth much.
+WORTH_BYTES: Final = GB // 2
+_MUCH: Final = Fraction(1, 10)
 #: Below so many bytes builds of one base are none.
 WORTH_BASE_BYTES: Final = 100 * 2**20
 #: How far back pushes are looked at for what they could have shared.
@@ -94,6 +97,7 @@ def blob_mounting_off(estate: Estate) -> Iterator[Found | Unjudged]:
                 " as far as images that are"
                 " still there show"
             ),
+            severity=Severity.LOW if mountable.repeated.total < _MUCH * mountable.apart.total else None,
             images=0,
             # It is not retroactive, and needs clients that ask: nothing is promised.
             saving=MoneyRange(low=_NOTHING, high=_saving(estate, of, "repository", mountable.repeated)),

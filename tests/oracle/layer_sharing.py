@@ -62,12 +62,12 @@ def bytes_of(frames: Frames, blobs: Mapping[int, bool]) -> tuple[int, int]:
 
 def key_splits(frames: Frames) -> dict[int, tuple[tuple[int, int], dict[tuple[str, str], int]]]:
     """Of each registry with several keys: repeated bytes by class; by key what other keys hold too."""
-    repositories = frames.repositories
+    rows = frames.repositories.to_dict("records")
     found = {}
     for registry in range(len(frames.registries)):
         by_key: dict[tuple[str, str], list[Holder]] = {}
         for holder in holders(frames):
-            row = repositories.iloc[holder.repository]
+            row = rows[holder.repository]
             if row["registry"] == registry and row["encryption_type"] and not row["pull_through_cache"]:
                 by_key.setdefault((row["encryption_type"], row["kms_key"]), []).append(holder)
         every = stored(holder for own in by_key.values() for holder in own)
@@ -85,13 +85,13 @@ def key_splits(frames: Frames) -> dict[int, tuple[tuple[int, int], dict[tuple[st
 
 def mountable(frames: Frames, since_ms: int) -> list[tuple[tuple[int, int], tuple[int, int], int]]:
     """Of each registry: bytes by class once per repository, once per group, and what was mountable."""
-    repositories = frames.repositories
+    rows = frames.repositories.to_dict("records")
     answers = []
     for registry in range(len(frames.registries)):
         apart = [0, 0]
         groups: dict[tuple[object, ...], dict[int, list[Holder]]] = {}
         for holder in holders(frames):
-            row = repositories.iloc[holder.repository]
+            row = rows[holder.repository]
             if row["registry"] == registry:
                 alone = holder.repository if row["pull_through_cache"] else -1
                 key = (row["encryption_type"], row["kms_key"], alone)
@@ -100,21 +100,23 @@ def mountable(frames: Frames, since_ms: int) -> list[tuple[tuple[int, int], tupl
         for group in groups.values():
             for number, size in enumerate(bytes_of(frames, stored(h for own in group.values() for h in own))):
                 shared[number] += size
-            first: dict[tuple[int, int], int | None] = {}
+            pushes: dict[int, dict[int, list[int | None]]] = {}
             for repository, own in group.items():
                 for number, size in enumerate(bytes_of(frames, stored(own))):
                     apart[number] += size
-                for blob in stored(own):
-                    pushes = [holder.pushed_at_ms for holder in own if blob in holder.blobs]
-                    known = [push for push in pushes if push is not None]
-                    first[repository, blob] = min(known) if len(known) == len(pushes) else None
-            for (repository, blob), moment in first.items():
-                before = [
-                    other
-                    for (elsewhere, same), other in first.items()
-                    if same == blob and elsewhere != repository and other is not None
-                ]
-                if moment is not None and moment >= since_ms and before and min(before) < moment:
-                    recent += int(frames.blob_size_bytes[blob])
+                for holder in own:
+                    for blob in holder.blobs:
+                        of_blob = pushes.setdefault(blob, {})
+                        of_blob.setdefault(repository, []).append(holder.pushed_at_ms)
+            for blob, by_repository in pushes.items():
+                first = {
+                    repository: min(moment for moment in moments if moment is not None)
+                    for repository, moments in by_repository.items()
+                    if None not in moments
+                }
+                for repository, moment in first.items():
+                    before = [other for elsewhere, other in first.items() if elsewhere != repository]
+                    if moment >= since_ms and before and min(before) < moment:
+                        recent += int(frames.blob_size_bytes[blob])
         answers.append(((apart[0], apart[1]), (shared[0], shared[1]), recent))
     return answers

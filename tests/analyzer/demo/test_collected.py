@@ -14,8 +14,13 @@ from analyzer.collect.places import OwnAccess, Place
 from analyzer.collect.workloads import WorkloadOptions, readers
 from analyzer.demo import ACCOUNT, emulated_aws
 from analyzer.demo.seed import Fleet
+from analyzer.families import find_families
+from analyzer.hygiene.blobs import find_blobs
+from analyzer.hygiene.sharing import find_key_splits, find_mountable
+from analyzer.model.frames import Frames
 from analyzer.model.records import RegistryKey, UseKind
 from analyzer.model.units import to_ms
+from tests.oracle import layer_sharing
 from tests.support.pipeline import Pipeline
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -39,6 +44,7 @@ def test_nights_leave_history_and_only_announced_gaps(tmp_path: Path) -> None:
     assert nights[-1].total("images") > nights[0].total("images")
     # By region: eu-west-1, us-east-1, and us-west-2, which refuses to say.
     assert list(nights[-1].frames.registries["blob_mounting"]) == ["DISABLED", "ENABLED", ""]
+    _judge_layers(nights[-1].frames, to_ms(NOW))
 
 
 def test_bytes_found_are_those_seeded(tmp_path: Path) -> None:
@@ -105,3 +111,15 @@ def test_what_the_company_runs_is_what_was_deployed_however_the_nights_pass() ->
     kinds = Counter(use.kind for use in nights[0]["us-east-1", "ecs"])
     assert kinds[UseKind.PREVIOUS] == 18
     assert len(nights[0]["us-east-1", "codebuild"]) == 3
+
+
+def _judge_layers(frames: Frames, since_ms: int) -> None:
+    """What the checks of layers count in the demo is what a search with plain sets counts."""
+    blobs = find_blobs(frames, find_families(frames))
+    (split,) = find_key_splits(frames, blobs)
+    repeated, _ = layer_sharing.key_splits(frames)[split.registry]
+    assert (split.repeated.standard, split.repeated.archive) == repeated
+    assert [
+        ((m.apart.standard, m.apart.archive), (m.shared.standard, m.shared.archive), m.recent_bytes)
+        for m in find_mountable(frames, blobs, since_ms)
+    ] == layer_sharing.mountable(frames, since_ms)

@@ -88,6 +88,7 @@ def test_blob_mounting_is_worth_at_most_what_repositories_have_in_common_and_pro
     assert "10.00 GB of 20.00 GB" in finding.message
     assert "10.00 GB ($1.00 a month) of that came in the last 30 days" in finding.message
     assert "--value ENABLED" in finding.fix
+    assert finding.severity == "medium"
     (older,) = found("BLOB_MOUNTING_OFF", estate(two(age=31)))
     assert "0 bytes ($0.00 a month) of that came" in older.message
 
