@@ -21,6 +21,7 @@ from analyzer.cli.collect import collect_command
 from analyzer.cli.common import HELP, global_options, has_begun, wants_traceback
 from analyzer.cli.db import db_group
 from analyzer.cli.demo import demo_command
+from analyzer.cli.diff import diff_command
 from analyzer.cli.doctor import doctor_command
 from analyzer.cli.explain import explain_command
 from analyzer.cli.findings import findings_command
@@ -67,6 +68,7 @@ for _command in (
     what_if_command,
     explain_command,
     lint_command,
+    diff_command,
     findings_command,
     frontier_command,
     pulls_command,

@@ -263,25 +263,18 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Images, bytes and cost on either side; None where that side does not know the thing at all."""
+    """Images (of every kind), bytes and cost on either side, and what became of them in between."""
 
+    #: None where there was no such thing on that side, or nobody knows.
     images_before: int | None
     images_after: int | None
     bytes_before: ScopedBytes | None
     bytes_after: ScopedBytes | None
-    cost_before: ScopedMoney | None
-    cost_after: ScopedMoney | None
-    #: What the rows add up to; None where one side is not known.
-    bytes_change: ScopedBytes | None
-    #: Unknown, with the reason, where either side is.
-    cost_change: ScopedMoney
-
-    @property
-    def images_change(self) -> int | None:
-        """After less before; None where one side is not known."""
-        if self.images_before is None or self.images_after is None:
-            return None
-        return self.images_after - self.images_before
+    #: After less before, nothing counting as 0; of bytes at registry scope those that are its alone.
+    images: int | None
+    bytes: ScopedBytes | None
+    #: Unknown, with the reason, where it is not known on either side.
+    cost: ScopedMoney
 
 
 class ImageEvent(StrEnum):
@@ -309,7 +302,7 @@ class RepositoryDifference:
     region: str
     repository: str
     created_at: datetime
-    #: new, gone, changed, same; or unknown, where one side could not read it.
+    #: new, gone, changed, same; or unknown, where one side could not read it, and no change is known.
     status: Literal["new", "gone", "changed", "same", "unknown"]
     change: Change
     #: Images by what happened to them; nothing where one side could not read it.
@@ -353,15 +346,16 @@ class Difference:
 
     before: Moment
     after: Moment
+    #: What the rows of ``repositories`` add up to, with ``shared_bytes`` and ``shared_cost`` at registry
+    #: scope. The sides are all that was stored, the change what is known on both.
     totals: Change
-    #: What completes the rows of repositories at registry scope: bytes that several of them hold.
-    shared_before: int
-    shared_after: int
-    shared_cost_change: Money
-    #: By size of the change at repository scope, greatest first.
+    #: What completes the rows at registry scope: bytes that several repositories hold.
+    shared_bytes: int
+    shared_cost: Money
+    #: By size of the change at repository scope, greatest first; then by cost, name.
     repositories: tuple[RepositoryDifference, ...]
     #: account, region, repository, digest, tags (space separated, of the later side where it is there),
-    #: event, detail, kind, pushed_at, logical_bytes; ordered by these.
+    #: event, detail, kind, pushed_at, logical_bytes; ordered by account, region, repository, event, digest.
     images: pd.DataFrame
     settings: tuple[SettingChange, ...]
     #: None where findings were not worked out.

@@ -44,6 +44,24 @@ def last_run(connection: Connection) -> int:
     return max(known)
 
 
+def runs_with_snapshots(connection: Connection) -> list[tuple[int, int]]:
+    """Every run that left a snapshot or went on from one, ascending, and when its last one was taken."""
+    of, resumed = tables.snapshot, tables.resumed_snapshot
+    taken: dict[int, int] = {}
+    for run, at_ms in connection.execute(
+        select(of.c.run_id, func.max(of.c.taken_at_ms)).group_by(of.c.run_id)
+    ):
+        taken[run] = max(taken.get(run, at_ms), at_ms)
+    gone_on = (
+        select(resumed.c.run_id, func.max(of.c.taken_at_ms))
+        .join(of, (of.c.registry_id == resumed.c.registry_id) & (of.c.number == resumed.c.number))
+        .group_by(resumed.c.run_id)
+    )
+    for run, at_ms in connection.execute(gone_on):
+        taken[run] = max(taken.get(run, at_ms), at_ms)
+    return sorted(taken.items())
+
+
 def run_at(connection: Connection, at_ms: int) -> int:
     """The last run whose snapshots were all taken by ``at_ms``, or the first if there is none.
 
