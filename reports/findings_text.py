@@ -45,7 +45,8 @@ def findings_text(report: FindingsReport) -> str:
         groups.setdefault((finding.severity, finding.check), []).append(finding)
     for (severity, check), findings in groups.items():
         number = counted(len(findings), "finding")
-        lines += ["", f"{severity.upper()}  {check}  {number}: {findings[0].title}", *_group(findings)]
+        head = _wrapped(f"{severity.upper()}  {check}  {number}: {findings[0].title}", 0)
+        lines += ["", *head, *_group(findings)]
     lines += _waived(report)
     told = [f"Waiver of {one.check} matches nothing: {one.place}" for one in report.unmatched_waivers] + list(
         not_judged_sentences(report.not_judged)

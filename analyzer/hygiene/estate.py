@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from analyzer.families import Families
+from analyzer.families import Families, spans
 from analyzer.hygiene.blobs import StoredBlobs, find_blobs
 from analyzer.hygiene.platforms import Platforms, find_platforms
 from analyzer.lifecycle.policy import Policy
@@ -257,6 +257,14 @@ class Estate:
         return self.known.families.principals()
 
     @cached_property
+    def _followers(self) -> tuple[Int64, Int64]:
+        """What others share the fate of, ascending, and who these are, in parallel."""
+        followers = np.flatnonzero(self._principals != np.arange(len(self.repository)))
+        of = self._principals[followers]
+        order = np.argsort(of, kind="stable")
+        return of[order], followers[order]
+
+    @cached_property
     def _oldest_first(self) -> Int64:
         """Positions by repository, then from the oldest to the youngest, unknown times last."""
         pushed = self.known.frames.artifacts.pushed_at_ms
@@ -264,9 +272,10 @@ class Estate:
 
     def with_referrers(self, positions: Int64) -> Int64:
         """``positions``, and the referrers that share the fate of one of them; ascending."""
-        chosen = np.zeros(len(self.repository), np.bool_)
-        chosen[positions] = True
-        return np.flatnonzero(chosen | chosen[self._principals])
+        of, followers = self._followers
+        first = np.searchsorted(of, positions, "left")
+        counts = np.searchsorted(of, positions, "right") - first
+        return np.union1d(positions, followers[spans(first, counts)])
 
     def by_repository(self, mask: Bools) -> Iterator[tuple[int, Int64]]:
         """Each row with an artifact of ``mask``, and their positions, oldest push first."""

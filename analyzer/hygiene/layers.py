@@ -289,13 +289,12 @@ CHECKS: Final[tuple[Check, ...]] = (
             severity=Severity.LOW,
             title="Repositories stand on different builds of one base image",
             meaning=(
-                " went from one build of it to the next while others stayed behind, so that their newest"
-                " images went from one build of it to the next while others stayed behind, so that their"
-                " images have different base layers where they could have the same. Nodes pull each build by"
-                " itself, two rows of as many layers are builds of one base where at least two repositories"
-                " moved from two rows of as many layers are builds of one base where at least two"
-                " repositories from one to the other; copies of whole images are left out. Counted are the"
-                " layers of all builds in use, each once, that the newest build does not have."
+                "The repositories stand on one base image. Some went from one build of it to the next while"
+                " others stayed behind, so that their newest images have different base layers where they"
+                " could have the same. Nodes pull each build by itself, and each is stored by itself. By"
+                " layers alone, two rows of as many layers are builds of one base where at least two"
+                " repositories moved from one to the other; copies of whole images are left out. Counted are"
+                " the layers of all builds in use, each once, that the newest build does not have."
             ),
             validate=(
                 "compare the first layers that aws ecr batch-get-image prints for the newest images of the"

@@ -100,7 +100,8 @@ class Teller:
             ]
             for scope in _SCOPES
         }
-        unknown = int(savings.repositories["unknown_expired"].sum())
+        rows = _by_column(savings)
+        unknown = sum(rows["unknown_expired"])
         total = ScopedBytes(**{scope: sum(columns[f"freed_bytes_{scope}"]) for scope in _SCOPES})
         low = add_up(freed[scope][number] for number, scope in enumerate(self._low))
         return Union(
@@ -111,7 +112,7 @@ class Teller:
                 high=_beside(add_up(freed[self._high]), unknown, total.repository),
             ),
             {
-                row: self._of_row(savings, row, self._estate.registry[row])
+                row: self._of_row(rows, row, self._estate.registry[row])
                 for row in np.unique(self._estate.repository[outcome == Outcome.EXPIRED]).tolist()
             },
         )
@@ -197,19 +198,16 @@ class Teller:
                 rounds[turn][answer.row] = number, answer.leaves
         for by_row in rounds:
             savings = self._estate.holdings.measure(self._outcome(leaves for _, leaves in by_row.values()))
+            rows = _by_column(savings)
             for row, (number, _) in by_row.items():
-                yield (number, *self._of_row(savings, row, found[number].registry))
+                yield (number, *self._of_row(rows, row, found[number].registry))
 
-    def _of_row(self, savings: Savings, row: int, registry: int) -> Freed:
-        of = savings.repositories
+    def _of_row(self, of: Mapping[str, Sequence[int]], row: int, registry: int) -> Freed:
         parts: dict[Scope, tuple[int, int]] = {
-            "repository": (int(of["freed_bytes"].iloc[row]), int(of["freed_archive_bytes"].iloc[row])),
-            "registry": (
-                int(of["freed_unique_bytes"].iloc[row]),
-                int(of["freed_unique_archive_bytes"].iloc[row]),
-            ),
+            "repository": (of["freed_bytes"][row], of["freed_archive_bytes"][row]),
+            "registry": (of["freed_unique_bytes"][row], of["freed_unique_archive_bytes"][row]),
         }
-        unknown = int(of["unknown_expired"].iloc[row])
+        unknown = of["unknown_expired"][row]
         money = self._range(registry, parts)
         freed = {scope: parts[scope][0] for scope in _SCOPES}
         saving = MoneyRange(
@@ -234,6 +232,18 @@ class Teller:
         for positions in leaves:
             outcome[positions] = Outcome.EXPIRED
         return outcome
+
+
+def _by_column(savings: Savings) -> dict[str, list[int]]:
+    """What is needed of its repositories, as plain numbers: a frame is slow to ask row by row."""
+    names = (
+        "unknown_expired",
+        "freed_bytes",
+        "freed_archive_bytes",
+        "freed_unique_bytes",
+        "freed_unique_archive_bytes",
+    )
+    return {name: savings.repositories[name].tolist() for name in names}
 
 
 def _beside(money: Money, unknown: int, freed_bytes: int) -> Money:

@@ -47,6 +47,7 @@ def _questions(image: str) -> list[tuple[str, ...]]:
             ("frontier", "--format", form),
             ("explain", image, *policy, "--format", form),
             ("lint", *policy, "--format", form),
+            ("findings", "--format", form),
             ("pulls", "--format", form),
             ("pulls", "--by", "route", "--format", form),
         ]
