@@ -277,7 +277,7 @@ CHECKS: Final[tuple[Check, ...]] = (
             fix=(
                 "aws ecr put-account-setting --region {region} --name BLOB_MOUNTING --value ENABLED; whoever"
                 " pushes needs ecr:GetDownloadUrlForLayer on the repository that has the layer, and a client"
-                " that mounts (containerd, BuildKit and skopeo do)"
+                " that asks to mount (containerd, BuildKit and skopeo decide by themselves)"
             ),
             source=_SHARING,
         ),
