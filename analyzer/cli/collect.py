@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -241,6 +241,11 @@ def prepare_collection(
     """
     sessions, regions = aws_sessions(profile, region)
     return sessions, aws_choice(regions, len(sessions), **options)
+
+
+def first_profile(options: Mapping[str, Any]) -> str | None:
+    """The profile whose credentials are one's own, where `collect_options` name some."""
+    return next(iter(options["profile"]), None)
 
 
 def aws_sessions(profile: tuple[str, ...], region: tuple[str, ...]) -> tuple[list[Session], tuple[str, ...]]:

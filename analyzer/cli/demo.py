@@ -102,7 +102,12 @@ def demo_command(
         accepted=parse_accepted_gaps(gaps, origin=_GAPS),
     )
     report, _ = write_answer(
-        shared, database, output_dir, options, policies=[(Path(_POLICY), parse_policy(policy), policy)]
+        shared,
+        database,
+        output_dir,
+        options,
+        policies=[(Path(_POLICY), parse_policy(policy), policy)],
+        told=output_dir,
     )
     if not shared.quiet:
         database_url = shared.db or _url(output_dir / _DATABASE)

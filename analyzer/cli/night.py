@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.acceptance import split_gaps
 from analyzer.cli.collect import collect_shown, prepare_collection, require_something_read
+from analyzer.cli.publishing import temporary_folder
 from analyzer.errors import InputError, RunError
 from analyzer.service.steps import Step, StepResult, StepStatus
 from analyzer.store.slots import OnRun
 
 if TYPE_CHECKING:
-    from analyzer.cli.publishing import Publishing
+    from analyzer.cli.publishing import Delivery
     from analyzer.collect import CollectResult, Progress
     from analyzer.ingesting import IngestTotals
     from analyzer.model.results import Report
@@ -36,7 +36,7 @@ class NightPlan:
     #: What `ingest` takes beside the database; None where no pulls are to be read.
     ingest: Mapping[str, Any] | None
     report: ReportOptions
-    publishing: Publishing | None
+    delivery: Delivery
     #: Where the report's files go; None for nowhere but where they are published.
     output_dir: Path | None
 
@@ -80,8 +80,11 @@ class Night:
                 # Whose pulls ought to be there the snapshots tell; those of former nights do as well.
                 steps.append(Step("ingest", self._ingest))
             steps.append(Step("report", lambda _: self._make_report(folder), needs=("collect",)))
-            if plan.publishing is not None:
+            if plan.delivery.publishing is not None:
                 steps.append(Step("publish", self._publish, needs=("report",)))
+            if plan.delivery.telling is not None:
+                # Of failures as well; sent once more only where the service was cut short just then.
+                steps.append(Step("digest", self._tell, is_kept=True))
             yield steps
 
     @contextmanager
@@ -90,8 +93,8 @@ class Night:
         if self._plan.output_dir is not None:
             yield self._plan.output_dir
             return
-        with tempfile.TemporaryDirectory(prefix="demurrage-") as folder:
-            yield Path(folder)
+        with temporary_folder() as folder:
+            yield folder
 
     def _collect(self, _: Mapping[str, StepResult]) -> tuple[StepStatus, str]:
         if self._run is not None:
@@ -128,6 +131,21 @@ class Night:
         return "gaps" if self.report.gaps else "done", f"the report on run {self.report.run}"
 
     def _publish(self, _: Mapping[str, StepResult]) -> tuple[StepStatus, str]:
-        if self._plan.publishing is None or self.report is None:
+        publishing = self._plan.delivery.publishing
+        if publishing is None or self.report is None:
             raise RunError("there is no report to publish")
-        return "done", self._plan.publishing.publish(self.report, self._files, self._note)
+        return "done", publishing.publish(self.report, self._files, self._note)
+
+    def _tell(self, results: Mapping[str, StepResult]) -> tuple[StepStatus, str]:
+        delivery = self._plan.delivery
+        if delivery.telling is None:
+            raise RunError("there is nobody to tell")
+        was_published = "publish" in results and results["publish"].went_well
+        return "done", delivery.telling.tell(
+            self._database,
+            self._plan.report,
+            self.report,
+            failures=[(name, result.detail) for name, result in results.items() if result.status == "failed"],
+            places=delivery.publishing.labels if delivery.publishing and was_published else (),
+            note=self._note,
+        )

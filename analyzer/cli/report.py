@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
+from click.core import ParameterSource
 
 from analyzer.cli.agreements import agreement_options, take_agreements
 from analyzer.cli.common import (
@@ -25,6 +27,7 @@ from analyzer.cli.common import (
     require_folder,
 )
 from analyzer.cli.judging import matching_rows, needed_images, read_policy_document
+from analyzer.cli.publishing import publish_options, take_publishing, temporary_folder
 from analyzer.cli.streams import tell
 from analyzer.errors import InputError, RunError
 
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
 @report_options
 @group_by_option
 @agreement_options
+@publish_options
 @accept_gaps_option
 @global_options
 @click.pass_context
@@ -84,7 +88,8 @@ def report_command(
 ) -> int:
     """Report on a stored snapshot: what is stored, what it costs, what is waste.
 
-    Asks nothing of AWS. The same snapshot and options give the same bytes.
+    Asks nothing of AWS. The same snapshot and options give the same bytes. It is published where a
+    --publish was typed: what environment and configuration file say about that is for the nightly run.
     """
     from analyzer.store.opening import open_database
 
@@ -94,6 +99,9 @@ def report_command(
     tried = [(path, *read_policy_document(shared, path)) for path in policies]
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     agreements = take_agreements(options)
+    if context.get_parameter_source("publish") is not ParameterSource.COMMANDLINE:
+        options.update(publish=(), publish_kms_key=None)
+    publishing = take_publishing(options)
     database = open_database(shared.db_url)
     if output_dir is not None:
         require_folder(output_dir)
@@ -107,7 +115,13 @@ def report_command(
         tag_keys=group_by,
         agreements=agreements,
     )
-    report, _ = write_answer(shared, database, output_dir, asked, policies=tried)
+    with nullcontext(output_dir) if output_dir or not publishing else temporary_folder() as folder:
+        report, files = write_answer(shared, database, folder, asked, policies=tried, told=output_dir)
+        if publishing is not None and folder is not None:
+            names = {path.relative_to(folder).as_posix(): path for path in files}
+            told = publishing.publish(report, names, tell)
+            if not shared.quiet:
+                tell(told)
     return WITH_GAPS if report.gaps else 0
 
 
@@ -146,10 +160,12 @@ def write_answer(
     options: ReportOptions,
     *,
     policies: Sequence[tuple[Path, Policy, str]] = (),
+    told: Path | None,
 ) -> tuple[Report, list[Path]]:
-    """Make the report, write its files, print its headline; gives it and them.
+    """Make the report, write its files, print its headline and where it is; gives it and them.
 
-    ``output_dir`` was found to be writable: that it no longer is fails the run, with RunError.
+    ``told`` is where it is said to be. ``output_dir`` was found to be writable: that it no longer is fails
+    the run, with RunError.
     """
     from analyzer.nightly import make_report
     from reports import write_report
@@ -163,7 +179,7 @@ def write_answer(
             )
         except InputError as error:
             raise RunError(str(error)) from error
-    show_answer(shared, report, output_dir)
+    show_answer(shared, report, told)
     return report, files
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from analyzer.cli.agreements import agreement_options, take_agreements
-from analyzer.cli.collect import collect_options, prepare_collection
+from analyzer.cli.collect import collect_options, first_profile, prepare_collection
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -22,7 +22,7 @@ from analyzer.cli.common import (
     require_folder,
 )
 from analyzer.cli.ingest import checked_ingest, ingest_options
-from analyzer.cli.publishing import publish_options, publishing_of
+from analyzer.cli.publishing import notify_options, publish_options, take_delivery
 from analyzer.cli.report import asked_report, show_answer
 from analyzer.cli.streams import tell
 from analyzer.errors import DemurrageError
@@ -47,6 +47,7 @@ _FAILED = 1
 @group_by_option
 @agreement_options
 @publish_options
+@notify_options
 @accept_gaps_option
 @global_options
 @click.pass_context
@@ -60,15 +61,13 @@ def run_command(
     prices: Path | None,
     accept_gaps: Path | None,
     group_by: tuple[str, ...],
-    publish: tuple[str, ...],
-    keep_reports: int,
     **options: Any,
 ) -> int:
     """Take a snapshot, then write the report: the nightly run.
 
     The report goes into DIR as HTML, JSON and CSV, and its headline to stdout. Where --trail or --lookup say
-    so, pulls are read in between; with --publish the report is published as well. What fails is told and
-    does not keep the rest from being done.
+    so, pulls are read in between; with --publish the report is published as well, and with --notify a
+    digest sent. What fails is told and does not keep the rest from being done.
     """
     from analyzer.cli.night import Night, NightPlan
     from analyzer.cli.progress import shown_progress
@@ -80,6 +79,7 @@ def run_command(
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     require_folder(output_dir)
     ingest, agreements = checked_ingest(options), take_agreements(options)
+    delivery = take_delivery(options, profile=first_profile(options))
     prepare_collection(**options)
     plan = NightPlan(
         collect=options,
@@ -92,7 +92,7 @@ def run_command(
             tag_keys=group_by,
             agreements=agreements,
         ),
-        publishing=publishing_of(publish, keep_reports),
+        delivery=delivery,
         output_dir=output_dir,
     )
     database = open_database(shared.db_url, create=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 
 from analyzer.cli.agreements import agreement_options, take_agreements
-from analyzer.cli.collect import collect_options, prepare_collection
+from analyzer.cli.collect import collect_options, first_profile, prepare_collection
 from analyzer.cli.common import (
     HELP,
     Common,
@@ -26,7 +26,7 @@ from analyzer.cli.common import (
     wants_traceback,
 )
 from analyzer.cli.ingest import checked_ingest, ingest_options
-from analyzer.cli.publishing import publish_options, publishing_of
+from analyzer.cli.publishing import notify_options, publish_options, take_delivery
 from analyzer.cli.report import asked_report
 from analyzer.cli.streams import Dropping, is_terminal
 from analyzer.errors import DemurrageError, InputError
@@ -117,6 +117,7 @@ def serve_options(command: Any) -> Any:
 @group_by_option
 @agreement_options
 @publish_options
+@notify_options
 @accept_gaps_option
 @global_options
 @click.pass_context
@@ -135,8 +136,6 @@ def serve_command(
     prices: Path | None,
     accept_gaps: Path | None,
     group_by: tuple[str, ...],
-    publish: tuple[str, ...],
-    keep_reports: int,
     **options: Any,
 ) -> int:
     """Run the night by a schedule, for as long as it is let.
@@ -162,8 +161,8 @@ def serve_command(
     address = None if listen.lower() == "none" else parse_address(listen)
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     ingest, agreements = checked_ingest(options), take_agreements(options)
+    delivery = take_delivery(options, profile=first_profile(options), otherwise=str(_reports_folder()))
     prepare_collection(**options)
-    publishing = publishing_of(publish or (str(_reports_folder()),), keep_reports)
     plan = NightPlan(
         collect=options,
         ingest=ingest,
@@ -175,7 +174,7 @@ def serve_command(
             tag_keys=group_by,
             agreements=agreements,
         ),
-        publishing=publishing,
+        delivery=delivery,
         output_dir=None,
     )
     database = open_database(shared.db_url, create=True)
@@ -186,8 +185,8 @@ def serve_command(
     )
     night.metrics = metrics = Metrics(database, server.state)
     folders = (
-        [target.folder for target in publishing.targets if isinstance(target, FolderTarget)]
-        if publishing
+        [target.folder for target in delivery.publishing.targets if isinstance(target, FolderTarget)]
+        if delivery.publishing
         else []
     )
     now_ms = server.state.started_at_ms
@@ -204,7 +203,7 @@ def serve_command(
         max_age_ms=max_age_ms,
         any_host=address is not None and not address.is_loopback,
     )
-    secrets = [options["external_id"] or "", _password(shared)]
+    secrets = [options["external_id"] or "", _password(shared), *delivery.secrets]
     stream = cast(TextIO, Dropping(sys.stderr))
     with (
         logging_to(

@@ -19,6 +19,7 @@ from analyzer.errors import RunError
 from analyzer.model.publication import INDEX_JSON, Catalog, Headline, PublishedReport
 from analyzer.model.results import Report
 from analyzer.model.units import iso
+from reports.rounding import EXACT_DECIMALS, amount_text, rounded
 
 _FORMAT: Final = 1
 _ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-run[0-9]{1,18}-[0-9a-f]{12}")
@@ -49,8 +50,8 @@ def entry_of(report: Report, files: Mapping[str, Path]) -> PublishedReport:
             images=totals.counts.images,
             low_bytes=totals.physical_bytes.registry,
             high_bytes=totals.physical_bytes.repository,
-            low_cost=totals.cost_low.amount,
-            high_cost=totals.cost_high.amount,
+            low_cost=rounded(totals.cost_low, EXACT_DECIMALS),
+            high_cost=rounded(totals.cost_high, EXACT_DECIMALS),
             currency=totals.cost_high.currency,
             leaves_out=tuple(sorted({*totals.cost_low.leaves_out, *totals.cost_high.leaves_out})),
             gaps=len(report.gaps),
@@ -115,7 +116,11 @@ def _plain(report: PublishedReport) -> dict[str, Any]:
             **{
                 name: None
                 if amount is None
-                else {"amount": f"{amount:f}", "currency": headline.currency, "period": "month"}
+                else {
+                    "amount": amount_text(amount),
+                    "currency": headline.currency,
+                    "period": "month",
+                }
                 for name, amount in costs.items()
             },
             "leaves_out": list(headline.leaves_out),

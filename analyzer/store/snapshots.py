@@ -75,6 +75,12 @@ def run_at(connection: Connection, at_ms: int) -> int:
     return int(max((run for run, taken in runs if taken <= at_ms), default=min(run for run, _ in runs)))
 
 
+def run_before(connection: Connection, run: int) -> int | None:
+    """The last run before ``run`` that left a snapshot; None without one."""
+    of = tables.snapshot
+    return connection.execute(select(func.max(of.c.run_id)).where(of.c.run_id < run)).scalar()
+
+
 def newest_snapshots(connection: Connection) -> dict[RegistryKey, SnapshotRef]:
     """The last snapshot of every registry that has one."""
     snapshot, registry = tables.snapshot, tables.registry
