@@ -40,6 +40,8 @@ from analyzer.storage import Storage
 REPLAYS = 40
 LEVEL = 0.8
 SEED = 1
+#: Where a repository is very large.
+FEWEST_REPLAYS = 8
 #: Simulated artifacts of all replays together; what goes beyond is scaled.
 BUDGET = 500_000
 #: Of fewer weeks nothing is forecast, and of a repository with fewer none is expected.
@@ -131,10 +133,14 @@ def forecast(
             reason=f"{_weeks(weeks)} of pushes are known; fewer than {FEWEST_WEEKS} tell nothing of a year"
         )
     usable = np.where(known >= FEWEST_OF_REPOSITORY, known, 0)
-    draws = Draws(np.random.default_rng(seed), weeks=weeks, replays=replays)
     ever = births if record.frames is frames else blob_births(record.frames, find_families(record.frames))
     news = weekly_news(record, ever, record.frames.blob_size_bytes, _rows(record), at_ms=at_ms)
     has_policy = np.logical_or.reduce([rows & (one.policy_of >= 0) for one in suppositions])
+    cost = _costs(frames, news, usable)
+    # Of a repository that is too large for the budget by itself there are fewer replays.
+    dearest = int(cost[has_policy].max(initial=1))
+    replays = min(replays, max(FEWEST_REPLAYS, budget // dearest))
+    draws = Draws(np.random.default_rng(seed), weeks=weeks, replays=replays)
     simulation = _Simulation(
         replace(record, weeks=usable),
         _Today(frames, facts, families, storage, births),
@@ -142,6 +148,7 @@ def forecast(
         draws,
         rows,
         has_policy,
+        cost,
         at_ms=at_ms,
         budget=budget,
     )
@@ -174,6 +181,16 @@ def forecast(
     )
 
 
+def _costs(frames: Frames, news: Weekly, weeks: Int64) -> Int64:
+    """About how many artifacts one replay of each repository simulates."""
+    expected = np.zeros(len(weeks))
+    for number in np.unique(weeks[weeks > 0]).tolist():
+        mine = weeks == number
+        expected[mine] = news.artifacts[mine, :number].sum(axis=1) * HORIZON / number
+    present = np.bincount(frames.artifacts.repository, minlength=len(weeks))
+    return present + np.ceil(expected).astype(np.int64) + _OVERHEAD
+
+
 def _rows(record: Record) -> Int64:
     """Row of the present frames of each repository of the record's, -1 for none."""
     rows = np.full(len(record.frames.repositories), -1)
@@ -203,11 +220,12 @@ class _Simulation:
         draws: Draws,
         rows: Bools,
         has_policy: Bools,
+        cost: Int64,
         *,
         at_ms: int,
         budget: int,
     ) -> None:
-        """``rows`` are looked at, and ``has_policy`` under some supposition."""
+        """``rows`` are looked at, ``has_policy`` under some supposition; ``cost`` is that of `_costs`."""
         frames, self._has_policy = today.frames, has_policy
         self._record, self._frames, self._facts = record, frames, today.facts
         self._families, self._storage, self._news = today.families, today.storage, news
@@ -217,13 +235,7 @@ class _Simulation:
         self._registries = len(frames.registries)
         self._group, self._registry_of_group = sharing_groups(frames)
         self._present = np.bincount(frames.artifacts.repository, minlength=len(rows))
-        weeks = record.weeks
-        expected = np.zeros(len(weeks))
-        for number in np.unique(weeks[weeks > 0]).tolist():
-            mine = weeks == number
-            expected[mine] = news.artifacts[mine, :number].sum(axis=1) * HORIZON / number
-        #: Simulated artifacts of one replay, by repository.
-        self._cost = self._present + np.ceil(expected).astype(np.int64) + _OVERHEAD
+        self._cost = cost
         self.whole = int(self._cost[rows].sum()) * draws.replays <= budget
         self._world: World | None = None
         self._world_rows: Int64 = np.zeros(0, np.int64)
@@ -393,6 +405,8 @@ class _Simulation:
         every = max(1, int(np.ceil(self._cost[rest].sum() / max(left, 1))))
         sample = rest[every // 2 :: every]
         sample = sample[np.cumsum(self._cost[sample]) <= left]
+        if not largest.any() and not len(sample):
+            sample = rows[:1]
         self._sampled[sample] = True
         if not len(sample):
             # Nothing smaller fits: the largest have to stand for the rest.

@@ -16,6 +16,7 @@ from analyzer.store.snapshots import last_run, snapshots_of_run
 from tests.benchmarks import (
     collection,
     fleet,
+    forecast,
     generate_database,
     history,
     ingestion,
@@ -24,6 +25,7 @@ from tests.benchmarks import (
     what_if,
 )
 from tests.benchmarks._large import Shape
+from tests.support.corpus import require_shared
 
 _SMALL = ("--images", "600", "--repositories", "40", "--registries", "2")
 _NUMBER = r"[\d,]+\.\d+"
@@ -177,3 +179,11 @@ def test_ingestion_prints_ratios_and_finds_what_was_generated(capsys: pytest.Cap
     out = capsys.readouterr().out
     assert len(re.findall(rf"CPU {_NUMBER} times orjson \(at most 3.0\), wall {_NUMBER} times", out)) == 2
     assert out.count("what is stored is what was generated") == 2
+
+
+def test_forecast_prints_errors_beside_naive_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    require_shared()
+    forecast.main(["--every", "60", "--replays", "4"])
+    out = capsys.readouterr().out
+    for name in forecast.POLICIES:
+        assert re.search(rf"^{name} +4 +1( +{_NUMBER}%){{4}}$", out, re.MULTILINE)
