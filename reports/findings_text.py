@@ -121,4 +121,11 @@ def _waived(report: FindingsReport) -> Iterator[str]:
 
 def _wrapped(text: str, indent: int) -> list[str]:
     margin = " " * indent
-    return textwrap.wrap(visible(text), _WIDTH, initial_indent=margin, subsequent_indent=margin + "  ")
+    return textwrap.wrap(
+        visible(text),
+        _WIDTH,
+        initial_indent=margin,
+        subsequent_indent=margin + "  ",
+        # Names and commands are there to be pasted.
+        break_on_hyphens=False,
+    )

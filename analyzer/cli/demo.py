@@ -40,6 +40,8 @@ _DATABASE = "demo.sqlite"
 _SEAL = "demo.sqlite.sha256"
 _GAPS = "demo-gaps.toml"
 _POLICY = "demo-policy.json"
+#: The tag by which the made-up company's repositories name their owners.
+_OWNER_TAG = "team"
 
 
 @click.command("demo", cls=TypedCommand, context_settings=HELP)
@@ -73,6 +75,8 @@ def demo_command(
     """
     from analyzer.acceptance import parse_accepted_gaps
     from analyzer.cli.report import asked_report, write_answer
+    from analyzer.hygiene.judging import Agreements
+    from analyzer.hygiene.owners import Ownership
     from analyzer.lifecycle.parsing import parse_policy
     from analyzer.store.opening import open_database
 
@@ -100,6 +104,7 @@ def demo_command(
         scope=scope,
         stale_days=stale_days,
         accepted=parse_accepted_gaps(gaps, origin=_GAPS),
+        agreements=Agreements(ownership=Ownership(tag_keys=(_OWNER_TAG,))),
     )
     report, _ = write_answer(
         shared,
@@ -113,6 +118,8 @@ def demo_command(
         database_url = shared.db or _url(output_dir / _DATABASE)
         words = shlex.join(["--db", database_url, "--policy", str(output_dir / _POLICY)])
         tell(f"Try a lifecycle policy on it: demurrage what-if {words}")
+        words = shlex.join(["--db", database_url, "--owner-tag", _OWNER_TAG, "--fail-on", "high"])
+        tell(f"See what is unhygienic there: demurrage findings {words}")
     return WITH_GAPS if report.gaps else 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,15 +59,20 @@ class Answers:
     not_judged: tuple[NotJudged, ...]
 
 
-def run_checks(estate: Estate, checks: Sequence[Check] = CHECKS) -> Answers:
-    """What ``checks`` find in ``estate``, in the order of the checks."""
+def run_checks(
+    estate: Estate, checks: Sequence[Check] = CHECKS, *, about: Collection[int] | None = None
+) -> Answers:
+    """What ``checks`` find in ``estate``, in the order of the checks.
+
+    What is not judged is told of the rows ``about`` alone (and of whole registries), by default of all.
+    """
     found: list[tuple[Check, Found]] = []
     unjudged: list[tuple[Check, Unjudged]] = []
     for check in checks:
         for answer in check.find(estate):
             if isinstance(answer, Found):
                 found.append((check, answer))
-            else:
+            elif about is None or answer.row is None or answer.row in about:
                 unjudged.append((check, answer))
     findings = Teller(estate).tell(found)
     return Answers(

@@ -51,6 +51,10 @@ class Wanted:
     #: Patterns of owners; the owner of what nobody owns is "".
     owners: tuple[str, ...] = ()
 
+    def has(self, repository: str) -> bool:
+        """Whether the answer is about repositories of this name."""
+        return not self.repositories or any(fnmatchcase(repository, glob) for glob in self.repositories)
+
     def takes(self, finding: Finding) -> bool:
         """Whether the answer is about ``finding``."""
         owner = "" if finding.owner is None else finding.owner.name
@@ -79,7 +83,8 @@ def judge(
     where it covers nothing.
     """
     wanted = Wanted() if wanted is None else wanted
-    answers = run_checks(estate, checks)
+    rows = {row for row in estate.rows if wanted.has(estate.names[row])}
+    answers = run_checks(estate, checks, about=rows)
     owner_of = _owners(estate, agreements.ownership)
     owned = [replace(told.finding, owner=owner_of(told.finding)) for told in answers.told]
     today = from_ms(estate.known.at_ms).date()
@@ -103,10 +108,7 @@ def judge(
     return FindingsReport(
         at=from_ms(estate.known.at_ms),
         stale_days=estate.known.stale_days,
-        repositories=sum(
-            not wanted.repositories or any(fnmatchcase(name, glob) for glob in wanted.repositories)
-            for name in estate.names
-        ),
+        repositories=len(rows),
         checks=tuple(text for text in texts if not wanted.checks or text.id in wanted.checks),
         findings=tuple(one.finding for one in told),
         by_repository=_by_repository(is_open, union),

@@ -58,13 +58,18 @@ def test_the_demo_from_end_to_end(demurrage: Cli, tmp_path: Path, monkeypatch: p
     document = json.loads(made["report.json"])
     assert document["totals"]["repositories"] > 50
     assert document["gaps"] == []
+    found = document["findings"]["findings"]
+    assert len({finding["check"] for finding in found}) > 20
+    assert any(finding["severity"] == "high" for finding in found)
+    assert any(finding["owner"] for finding in found)
     # A report from the database it leaves is the same to the byte, and refuses what the demo does.
     database = ("--db", f"sqlite:///{OWN}")
     gaps = ("--accept-gaps", "demurrage-demo/demo-gaps.toml")
     # The page names the policy by the path that was given.
     (tmp_path / "demo-policy.json").write_bytes(made["demo-policy.json"])
     policy = ("--policy", "demo-policy.json")
-    again = demurrage("report", *database, *gaps, *policy, "--output-dir", "again", "--quiet")
+    owners = ("--owner-tag", "team")
+    again = demurrage("report", *database, *gaps, *policy, *owners, "--output-dir", "again", "--quiet")
     assert (again.status, again.out, again.err) == (0, outcome.out, "")
     for path in sorted((tmp_path / "again").iterdir()):
         assert path.read_bytes() == made.pop(path.name), path.name

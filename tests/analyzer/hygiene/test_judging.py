@@ -125,6 +125,12 @@ def test_an_answer_about_some_repositories_is_about_these_alone() -> None:
     assert (report.repositories, report.freed_bytes.repository) == (1, GB)
 
 
+def test_what_is_not_judged_is_told_of_the_repositories_that_are_asked_for() -> None:
+    whole = judged(checks=frozenset({"NOT_SCANNED"})).not_judged
+    part = judged(checks=frozenset({"NOT_SCANNED"}), repositories=("l*",)).not_judged
+    assert [one.repositories for one in (*whole, *part)] == [3, 1]
+
+
 WAIVER = Waiver(check="NEVER_PULLED", owner="o", reason="r", expires=TODAY)
 
 
