@@ -29,6 +29,7 @@ from analyzer.cli.frontier import frontier_command
 from analyzer.cli.importing import import_command
 from analyzer.cli.ingest import ingest_command
 from analyzer.cli.lint import lint_command
+from analyzer.cli.outcome import outcome_command
 from analyzer.cli.pulls import pulls_command
 from analyzer.cli.report import report_command
 from analyzer.cli.role import role_command
@@ -69,6 +70,7 @@ for _command in (
     explain_command,
     lint_command,
     diff_command,
+    outcome_command,
     findings_command,
     frontier_command,
     pulls_command,

@@ -145,14 +145,22 @@ class Past:
         nights = np.diff(self.history.night_offsets)[self.registry_of[rows]]
         return ValueSpans(rows, np.zeros(len(rows), np.int32), nights.astype(np.int32), policy_of[rows])
 
-    def replay(self, policies: Sequence[Policy], in_force: ValueSpans, *, remembering: bool = True) -> Replay:
+    def replay(
+        self,
+        policies: Sequence[Policy],
+        in_force: ValueSpans,
+        *,
+        remembering: bool = True,
+        ahead: bool = False,
+    ) -> Replay:
         """What ``policies`` take, in force as ``in_force`` says: ``of`` repositories, ``value`` their policy.
 
         ``remembering``, what was taken stays taken until it is pushed again, and what was archived
         until it is restored, so that later moments are judged as they would have been. Without it every
-        moment is judged on what was there in truth.
+        moment is judged on what was there in truth. ``ahead``, what was there is judged at the time of the
+        next moment (the last at its own), and so is told what leaves until then.
         """
-        run = _Run(self, policies, in_force, remembering=remembering)
+        run = _Run(self, policies, in_force, remembering=remembering, ahead=ahead)
         return run.all()
 
 
@@ -177,11 +185,18 @@ class _Run:
     """One replay."""
 
     def __init__(
-        self, past: Past, policies: Sequence[Policy], in_force: ValueSpans, *, remembering: bool
+        self,
+        past: Past,
+        policies: Sequence[Policy],
+        in_force: ValueSpans,
+        *,
+        remembering: bool,
+        ahead: bool,
     ) -> None:
         self._past = past
         self._policies = policies
         self._remembering = remembering
+        self._ahead = ahead
         registry = past.registry_of[in_force.of]
         self._first = past.moments.of_night(registry, in_force.first.astype(np.int64))
         self._gone = past.moments.of_night(registry, in_force.gone.astype(np.int64))
@@ -266,6 +281,8 @@ class _Run:
         repository = located.repository[at]
         # Strictly more than the limit is needed.
         moment = self._past.moments.after(self._past.registry_of[repository], since_ms[at] + days * DAY_MS)
+        if self._ahead:
+            moment = np.maximum(moment - 1, 0)
         inside = (located.first[at] <= moment) & (moment < located.gone[at])
         self._note(repository[inside], moment[inside])
 
@@ -287,7 +304,7 @@ class _Run:
         rows = rows[policy_of[rows] >= 0]
         registry = past.registry_of[rows]
         at = past.moments.offsets[registry] + moment
-        now_ms = past.moments.ms[at]
+        now_ms = self._now_ms(registry, moment)
         self._judged.append((rows, now_ms, past.moments.night[at]))
         presence = past.presence.at(rows, moment)
         if self._remembering:
@@ -305,6 +322,13 @@ class _Run:
         )
         verdicts = evaluator.judge(self._policies, policy_of[rows])
         self._take(moment, rows, presence, state.frames.artifacts.repository.astype(np.int64), verdicts)
+
+    def _now_ms(self, registry: Int64, moment: int) -> Int64:
+        """The time that the moment of each registry is judged at."""
+        moments = self._past.moments
+        judged = np.minimum(moment + 1, moments.counts[registry] - 1) if self._ahead else moment
+        now_ms: Int64 = moments.ms[moments.offsets[registry] + judged]
+        return now_ms
 
     def _is_removed(self, presence: Int64) -> Bools:
         """Taken, and not pushed again since."""
@@ -385,7 +409,7 @@ class _Run:
             return
         registry = past.registry_of[rows[repository[at]]]
         place = past.moments.offsets[registry] + moment
-        now_ms = past.moments.ms[place]
+        now_ms = self._now_ms(registry, moment)
         artifact = past.history.presence.of[presence[at]]
         outcome = verdicts.outcome[at]
         self._verdicts.append(
