@@ -48,6 +48,8 @@ bench: $(VENV)/dev.stamp
 lock:
 	$(COMPILE) --extra dev -o constraints/dev.txt pyproject.toml constraints/build.in
 	$(COMPILE) --extra demo -o constraints/run.txt -c constraints/dev.txt pyproject.toml constraints/build.in
+	$(COMPILE) --extra postgres --extra kubernetes -o constraints/image.txt -c constraints/dev.txt \
+		pyproject.toml constraints/build.in
 	$(COMPILE) -o constraints/ministack.txt constraints/ministack.in
 
 clean:

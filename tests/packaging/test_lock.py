@@ -40,7 +40,10 @@ def _asked(extras: tuple[str, ...]) -> Iterator[Requirement]:
             yield requirement
 
 
-@pytest.mark.parametrize(("name", "extras"), [("run.txt", ("demo",)), ("dev.txt", ("dev",))])
+@pytest.mark.parametrize(
+    ("name", "extras"),
+    [("run.txt", ("demo",)), ("dev.txt", ("dev",)), ("image.txt", ("kubernetes", "postgres"))],
+)
 def test_lock_satisfies_every_requirement(name: str, extras: tuple[str, ...]) -> None:
     pins = _pins(name)
     for requirement in _asked(extras):
@@ -48,7 +51,7 @@ def test_lock_satisfies_every_requirement(name: str, extras: tuple[str, ...]) ->
         assert requirement.specifier.contains(version), f"{name}: {requirement}; run make lock"
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "image.txt"])
 def test_lock_has_hashes_and_neither_addresses_nor_paths(name: str) -> None:
     text = (ROOT / "constraints" / name).read_text(encoding="utf-8")
     for entry in text.replace("\\\n", " ").splitlines():
