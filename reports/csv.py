@@ -28,12 +28,13 @@ from analyzer.model.findings import CheckText, FindingsReport
 from analyzer.model.frontier import FrontierPoint, PricedFrontier
 from analyzer.model.pull_costs import PullCost
 from analyzer.model.pull_report import PullReport, TransferGroup
+from analyzer.model.recommendation import RecommendReport
 from analyzer.model.records import Gap
 from analyzer.model.registry_settings import SEVERITIES
 from analyzer.model.results import Counts, RegistryRow, Report, RepositoryRow
 from analyzer.model.trends import TrendReport
 from analyzer.model.units import Money, iso
-from reports import findings_csv, pulls_csv
+from reports import findings_csv, pulls_csv, recommend_csv
 from reports.facts import low_scope
 from reports.frontier import missing_bytes, missing_count
 from reports.groups import COLUMNS, group_rows
@@ -205,6 +206,11 @@ def _point(point: FrontierPoint) -> list[_Cell]:
         _reasons(*money[:2]),
         _reasons(*money[2:]),
     ]
+
+
+def render_recommendations_csv(report: RecommendReport) -> str:
+    """The table of ``demurrage recommend``, and recommendations.csv: a row per repository."""
+    return _table(recommend_csv.COLUMNS, recommend_csv.rows(report, neutral))
 
 
 def neutral(text: str) -> str:

@@ -106,6 +106,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--children-take-slots",
         "--days",
         "--dry-run",
+        "--fleet",
         "--for-verify",
         "--images",
         "--list-checks",

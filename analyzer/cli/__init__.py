@@ -31,6 +31,7 @@ from analyzer.cli.ingest import ingest_command
 from analyzer.cli.lint import lint_command
 from analyzer.cli.outcome import outcome_command
 from analyzer.cli.pulls import pulls_command
+from analyzer.cli.recommend import recommend_command
 from analyzer.cli.report import report_command
 from analyzer.cli.role import role_command
 from analyzer.cli.run import run_command
@@ -73,6 +74,7 @@ for _command in (
     outcome_command,
     findings_command,
     frontier_command,
+    recommend_command,
     pulls_command,
     trend_command,
     verify_command,

@@ -232,8 +232,8 @@ _GLOBAL_OPTIONS = (
     _global(
         "--format",
         envvar="DEMURRAGE_FORMAT",
-        type=click.Choice(["table", "json", "csv", "markdown"]),
-        help="How to print the answer (table); markdown is for what-if.",
+        type=click.Choice(["table", "json", "csv", "markdown", "terraform", "cli", "policy"]),
+        help="How to print the answer (table); markdown is for what-if, the last three are for recommend.",
     ),
     _global(
         "--output", envvar="DEMURRAGE_OUTPUT", metavar="FILE", help="Where to print the answer; - is stdout."

@@ -33,6 +33,9 @@ def policy_json(policy: Policy, *, indent: int | None = None) -> str:
     """
     separators = (",", ":") if indent is None else (",", ": ")
     raw = json.dumps(_document(policy), ensure_ascii=False, indent=indent, separators=separators)
+    if len(raw) <= LONGEST and raw.isascii() and raw.replace("\n", "").isprintable():
+        # As nearly all are: nothing in it needs a second look.
+        return raw
     # Line feeds are layout here: json.dumps has escaped those inside strings.
     text = "".join(_json_escape(each) if _is_unseen(each) and each != "\n" else each for each in raw)
     if len(text) <= LONGEST:
@@ -40,14 +43,18 @@ def policy_json(policy: Policy, *, indent: int | None = None) -> str:
     return re.sub("[\ud800-\udfff]", lambda match: _json_escape(match[0]), raw)
 
 
-def policy_terraform(policy: Policy, repository: str) -> str:
+def policy_terraform(policy: Policy, repository: str, place: str = "") -> str:
     """``policy`` as a Terraform resource for ``repository``, laid out as ``terraform fmt`` does.
 
-    The resource's name says the repository's, one to one for names that ECR allows. Terraform has no
-    way to write half of a surrogate pair; it becomes U+FFFD.
+    The resource's name says the repository's, one to one for names that ECR allows. Where repositories
+    of several registries are written, ``place`` is what tells theirs apart: it ends the name, and
+    is the alias of the provider. Terraform has no way to write half of a surrogate pair; it becomes
+    U+FFFD.
     """
+    suffix, provider = (f"--{place}", f"  provider   = aws.{place}\n") if place else ("", "")
     return (
-        f'resource "aws_ecr_lifecycle_policy" "{_terraform_name(repository)}" {{\n'
+        f'resource "aws_ecr_lifecycle_policy" "{_terraform_name(repository)}{suffix}" {{\n'
+        f"{provider}"
         f"  repository = {hcl_string(repository)}\n"
         "\n"
         f"  policy = jsonencode({_hcl(_document(policy), '  ')})\n"

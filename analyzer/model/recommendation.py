@@ -162,6 +162,10 @@ class Recommendation:
     effect: Effect | None
     #: The same under the policy in force; None where that is not known.
     current: Effect | None
+    #: What following the advice saves beyond the policy in force (beyond none, where that is not
+    #: known): at the end that cannot overstate it, and at the other one. Nothing without advice.
+    saving_low: Money
+    saving_high: Money
     #: Needed images that the policy in force takes.
     current_takes: int
     needed: Needed
@@ -204,6 +208,9 @@ class RecommendOptions:
     margin_days: int = 30
     #: Share of what the best policy frees that may be lost for round numbers and fewer rules.
     loss: float = 0.01
+    #: Let rules count days for tagged images too. That may save more where pushes have become frequent,
+    #: and takes the last releases of what is not pushed any more.
+    age_rules: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

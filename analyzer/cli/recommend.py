@@ -1,0 +1,244 @@
+"""`demurrage recommend`: the lifecycle policy to put in each repository, with proof and text to paste."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from analyzer.cli.common import (
+    HELP,
+    WITH_GAPS,
+    Common,
+    Moment,
+    accept_gaps_option,
+    common,
+    global_options,
+    load_accepted_gaps,
+    load_price_book,
+    prices_option,
+    scope_option,
+)
+from analyzer.cli.judging import matching_rows, needed_images, needed_options, tell_warnings
+from analyzer.errors import InputError
+
+if TYPE_CHECKING:
+    from analyzer.model.recommendation import RecommendReport
+
+
+@click.command("recommend", context_settings=HELP)
+@click.option(
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="GLOB",
+    help="Advise only on repositories of such names; may be repeated.  [all]",
+)
+@click.option(
+    "--keep-releases",
+    type=click.IntRange(min=1, max=10_000),
+    envvar="DEMURRAGE_KEEP_RELEASES",
+    default=5,
+    show_default=True,
+    show_envvar=True,
+    metavar="N",
+    help="Keep the last N images of each tag family: of versions, branches, dates and so on.",
+)
+@click.option(
+    "--pulled-within",
+    type=click.IntRange(min=1, max=3_650),
+    envvar="DEMURRAGE_PULLED_WITHIN",
+    default=90,
+    show_default=True,
+    show_envvar=True,
+    metavar="DAYS",
+    help="Keep what was pulled in the last DAYS; no rule goes by a shorter age.",
+)
+@click.option(
+    "--margin",
+    type=click.IntRange(min=0, max=365),
+    envvar="DEMURRAGE_MARGIN",
+    default=30,
+    show_default=True,
+    show_envvar=True,
+    metavar="DAYS",
+    help="Stay safe for DAYS at the present rate of pushes.",
+)
+@click.option(
+    "--loss",
+    type=click.FloatRange(min=0, max=0.5),
+    envvar="DEMURRAGE_LOSS",
+    default=0.01,
+    show_default=True,
+    show_envvar=True,
+    metavar="SHARE",
+    help="Give up to this share of the bytes away for round numbers and fewer rules.",
+)
+@click.option(
+    "--age-rules",
+    is_flag=True,
+    envvar="DEMURRAGE_AGE_RULES",
+    show_envvar=True,
+    help="Let rules count days for tagged images too: once nothing is pushed, they take the last releases.",
+)
+@click.option(
+    "--back-test/--no-back-test",
+    default=True,
+    show_default=True,
+    help="Replay the policies over the stored past: what they would have taken that was needed afterwards.",
+)
+@click.option("--fleet", is_flag=True, help="Find one policy that is safe in every repository too.")
+@needed_options
+@click.option("--at", type=Moment(), metavar="TIME", help="Judge at this moment.  [that of the snapshot]")
+@click.option(
+    "--run", type=click.IntRange(min=1), metavar="N", help="Look at the registries as of run N.  [the last]"
+)
+@scope_option
+@prices_option
+@accept_gaps_option
+@global_options
+@click.pass_context
+def recommend_command(context: click.Context, /, **given: Any) -> int:
+    """Find the lifecycle policy that saves most and never takes a needed image, for each repository.
+
+    Needed are images in use, protected ones, those really pulled of late, the last releases of each tag
+    family, and their children and referrers. Every policy is judged by the simulator of what-if before
+    it is shown, today and at the end of the margin. Asks nothing of AWS and changes nothing.
+
+    --format terraform and cli give all policies to run, policy the text of one: that of the repository
+    asked for, or with --fleet the one for all.
+
+    Exit status: 0 done; 2 bad input; 4 something was not read, or a policy did not stand its proof.
+    """
+    shared = common(context, formats=("table", "json", "csv", "terraform", "cli", "policy"))
+    report = _Asked(**given).advised(shared)
+    shared.write(_rendered(report, shared.format))
+    unproven = any(row.status.value == "unproven" for row in report.repositories)
+    return WITH_GAPS if report.gaps or unproven else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The command's own options."""
+
+    repositories: tuple[str, ...]
+    keep_releases: int
+    pulled_within: int
+    margin: int
+    loss: float
+    age_rules: bool
+    back_test: bool
+    fleet: bool
+    in_use: Path | None
+    workloads: str
+    protect: tuple[str, ...]
+    at: datetime | None
+    run: int | None
+    scope: str
+    prices: Path | None
+    accept_gaps: Path | None
+
+    def advised(self, shared: Common) -> RecommendReport:
+        """The advice; raises InputError for names and lists that are none."""
+        from dataclasses import replace
+
+        from analyzer.acceptance import split_gaps
+        from analyzer.lifecycle.recommend import InForce
+        from analyzer.lifecycle.replay import Past
+        from analyzer.model.recommendation import RecommendOptions
+        from analyzer.model.units import to_ms
+        from analyzer.recommending import RecommendQuestion, back_tested, recommend
+        from analyzer.store.history_frames import load_history
+        from analyzer.store.opening import open_database
+        from analyzer.what_if import gaps_about, load_world
+
+        prices, accepted = load_price_book(self.prices), load_accepted_gaps(self.accept_gaps)
+        at_ms = None if self.at is None else to_ms(self.at)
+        database = open_database(shared.db_url)
+        world = load_world(database, run=self.run, at_ms=at_ms)
+        rows, left_out = matching_rows(world.frames, self.repositories)
+        needed = needed_images(world, self.in_use, self.workloads, self.protect, whole_registries=True)
+        if shared.format not in {"table", "json"}:
+            tell_warnings(shared, needed, left_out)
+        open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
+        question = RecommendQuestion(
+            rows=rows,
+            at_ms=world.at_ms,
+            options=RecommendOptions(
+                keep_releases=self.keep_releases,
+                pulled_within_days=self.pulled_within,
+                margin_days=self.margin,
+                loss=self.loss,
+                age_rules=self.age_rules,
+            ),
+            scope=cast(Any, self.scope),
+            usage=needed.usage,
+            coverage=needed.coverage,
+            protected=needed.protected,
+            fleet=self.fleet,
+            gaps=open_gaps,
+            warnings=(*left_out, *needed.warnings, *needed.of_workloads),
+        )
+        recommended = recommend(
+            question,
+            world.frames,
+            world.facts,
+            world.families,
+            prices,
+            InForce(policies=world.policies, policy_of=world.policy_of, problems=world.policy_problems),
+            digests=world.digests,
+            digest_ids=world.digest_ids,
+        )
+        report = recommended.report
+        if self.back_test and recommended.policies:
+            past = Past(load_history(database, world.snapshots))
+            report = back_tested(recommended, world.frames, past, prices)
+        return replace(report, accepted_gaps=tuple(covered))
+
+
+def _rendered(report: RecommendReport, form: str) -> str:
+    if form == "json":
+        from reports.recommend_json import recommend_json
+
+        return recommend_json(report)
+    if form == "csv":
+        from reports.csv import render_recommendations_csv
+
+        return render_recommendations_csv(report)
+    if form == "terraform":
+        from reports.recommend_scripts import terraform_text
+
+        return terraform_text(report)
+    if form == "cli":
+        from reports.recommend_scripts import script_text
+
+        return script_text(report)
+    if form == "policy":
+        return _policy(report)
+    from analyzer.cli.tables import gaps_text
+    from reports.recommend_text import recommend_text
+
+    return recommend_text(report) + gaps_text(report.gaps, accepted=len(report.accepted_gaps))
+
+
+def _policy(report: RecommendReport) -> str:
+    """The one policy that is asked for; raises InputError where it is not one."""
+    from reports.text import json_escaped
+
+    if report.fleet is not None:
+        if report.fleet.policy_text is None:
+            raise InputError(f"--format policy: {report.fleet.reason}")
+        return json_escaped(report.fleet.policy_text)
+    texts = {row.policy_text for row in report.repositories if row.policy_text is not None}
+    if len(texts) > 1:
+        raise InputError(
+            f"--format policy prints one policy, and {len(texts):,} are recommended; name a repository with "
+            "--repository, or ask for one for all with --fleet"
+        )
+    for text in texts:
+        return json_escaped(text or "")
+    why = report.repositories[0].reason if len(report.repositories) == 1 else "see --format table"
+    raise InputError(f"--format policy: there is no policy to put ({why})")
