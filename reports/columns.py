@@ -25,11 +25,18 @@ _SCOPED: Final[Mapping[str, str]] = {
     "archived_bytes": "Bytes that would move to the archive",
     "freed_bytes": "Bytes that would leave the store",
     "unique_bytes": "Bytes that no other image holds",
+    "new_bytes": "Bytes that came since the known day before",
+    "other_bytes": "Change by manifests read later than their images were listed, or by registries that"
+    " joined or left",
+    "low_bytes": "The low end of the interval, stored bytes",
+    "high_bytes": "The high end of the interval, stored bytes",
     "live_freed_bytes": "Bytes that the policy in force would free",
 }
 #: The same for money, whose columns end in ``_usd_per_month``.
 _MONEY: Final[Mapping[str, str]] = {
     "cost": "Cost of storage",
+    "cost_low": "Cost of storage at the low end of the interval",
+    "cost_high": "Cost of storage at the high end of the interval",
     "saving": "What is saved, by what leaves and what is archived",
     "expiry_saving": "What is saved by what leaves alone",
     "live_saving": "What the policy in force would save",
@@ -207,6 +214,19 @@ _OF: Final[Mapping[str, Mapping[str, str]]] = {
         "waiver_owner": "Who waived it",
         "waiver_reason": "Why",
         "evidence": "The rows that it rests on",
+    },
+    "trend.csv": {
+        "row": "measured (by snapshots), reconstructed (from push times: at least so much) or forecast",
+        "scenario": "Of a forecast, under which policies",
+        "account": "Account id; empty for everything together",
+        "created_at": "When the repository was created",
+        "at": "The day, or the moment",
+        "known": "Whether anything is known of the day",
+        "artifacts": "Images, indexes and referrers",
+        "stored_bytes_repository_scope": f"Stored bytes, of a forecast the middle; {_BOTH}",
+        "stored_bytes_registry_scope": f"Stored bytes, of a forecast the middle; {_LOW}",
+        "freed_bytes_repository_scope": f"Bytes that left since the known day before; {_BOTH}",
+        "freed_bytes_registry_scope": f"Bytes that left since the known day before; {_LOW}",
     },
     "pulls.csv": {
         "code": "What was found of the reference",

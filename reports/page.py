@@ -23,6 +23,7 @@ from analyzer.model.results import Report
 from analyzer.model.simulation import Simulation
 from reports.cards import Card, cost_card, stored_card, waste_card
 from reports.cells import Tone
+from reports.changed_card import changed_card
 from reports.facts import completeness, covers, moment_of_snapshot, scope_of_money
 from reports.findings_page import actions_section, check_anchors, findings_section
 from reports.frontier import fewer_section
@@ -74,6 +75,7 @@ def build_page(report: Report, what_if: Simulation | None = None) -> Page:
     verdict, detail, tone = completeness(report)
     costs = rounded_costs(report, CENT_DECIMALS)
     money = money_section(report, costs)
+    changed = changed_card(report.trend)
     return Page(
         title=f"What our registries cost, {report.at:%Y-%m-%d}",
         covers=covers(report),
@@ -83,7 +85,7 @@ def build_page(report: Report, what_if: Simulation | None = None) -> Page:
         completeness_tone=tone,
         has_gaps=bool(report.gaps or report.accepted_gaps),
         scope=scope_of_money(report),
-        cards=(cost_card(report), stored_card(report), waste_card(report)),
+        cards=tuple(filter(None, (cost_card(report), stored_card(report), changed, waste_card(report)))),
         sections=tuple(_sections(report, money, costs, what_if)),
         anchors=frozenset((*(row.anchor for row in money.repositories.rows), *check_anchors(report))),
     )

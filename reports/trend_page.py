@@ -188,6 +188,7 @@ def _comparison_table(trend: TrendReport) -> Table:
             )
             for one in trend.comparisons
         ),
+        file="report.json",
         method="trend",
     )
 
@@ -300,6 +301,7 @@ def _repository_table(forecast: Forecast | None) -> Table:
             for row in rows[:_MOST_FORECAST]
         ),
         footer=_more(len(rows), _MOST_FORECAST, 4 + len(scenarios), "report.json"),
+        file="report.json",
         method="trend",
         facets=PLACE_FACETS,
     )

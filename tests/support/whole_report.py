@@ -23,6 +23,7 @@ from tests.support.findings_fixture import with_findings
 from tests.support.frontier_fixture import with_frontier
 from tests.support.pulls_fixture import FINDINGS, pull_report, recorded_pulls
 from tests.support.report_fixture import HOSTILE, build_report
+from tests.support.trend_fixture import with_trend
 
 _FRIEND = "444455556666"
 
@@ -49,7 +50,7 @@ def whole_report(repositories: int, *, prefix: str = "", **options: Any) -> Repo
         groups=(group_by_tag(rows, "team"),),
         pulls=replace(pull_report(*FINDINGS), recorded=recorded_pulls()),
     )
-    return with_findings(with_frontier(report), hostile=bool(options.get("hostile")))
+    return with_trend(with_findings(with_frontier(report), hostile=bool(options.get("hostile"))))
 
 
 _REGISTRY = RegistrySettings(
