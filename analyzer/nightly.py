@@ -20,13 +20,16 @@ from analyzer.hygiene.estate import Estate
 from analyzer.hygiene.judging import Agreements, judge
 from analyzer.lifecycle.frontier import sweep
 from analyzer.lifecycle.frontier_pricing import price_frontier
+from analyzer.lifecycle.replay import Past
 from analyzer.loading import load
 from analyzer.model.frames import Frames, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
+from analyzer.model.history import Outcomes
 from analyzer.model.pull_report import PullReport
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
 from analyzer.model.units import ScopeChoice, from_ms
+from analyzer.outcomes import policy_outcomes
 from analyzer.pricing import PriceBook
 from analyzer.recorded_pulls import PULL_DAYS, judge_recorded
 from analyzer.references import use_words
@@ -35,6 +38,7 @@ from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames
+from analyzer.store.history_frames import load_history, policies_changed
 from analyzer.store.manifests import load_size_conflicts
 from analyzer.store.slots import OnRun
 from analyzer.store.snapshots import SnapshotRef, snapshots_of_run
@@ -181,7 +185,16 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         report,
         findings=judge(Estate(known), options.agreements),
         trend=report_trend(database, present, options.prices, at_ms=at_ms),
+        outcomes=_outcomes(database, loaded.snapshots),
     )
+
+
+def _outcomes(database: Database, snapshots: Sequence[SnapshotRef]) -> Outcomes | None:
+    """What came of changes of policies; the past is read only where there was one."""
+    with database.read() as connection:
+        if not policies_changed(connection, snapshots):
+            return None
+    return policy_outcomes(Past(load_history(database, snapshots)))
 
 
 def _frontier(

@@ -26,6 +26,7 @@ import pandas as pd
 
 from analyzer.model.findings import CheckText, FindingsReport
 from analyzer.model.frontier import FrontierPoint, PricedFrontier
+from analyzer.model.history import Outcomes
 from analyzer.model.pull_costs import PullCost
 from analyzer.model.pull_report import PullReport, TransferGroup
 from analyzer.model.recommendation import RecommendReport
@@ -47,6 +48,7 @@ from reports.missing import (
     counts_of_repository,
     repositories_of_registry,
 )
+from reports.outcome_csv import OUTCOME_COLUMNS, outcome_rows
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded, rounded_costs, shared_bytes
 from reports.settings_csv import REGISTRY_COLUMNS, REPOSITORY_COLUMNS, registry_cells, repository_cells
 from reports.text import UNSEEN, visible
@@ -97,8 +99,8 @@ _Cell = str | int
 def render_csvs(report: Report) -> dict[str, str]:
     """File name to text of every table: repositories, registries, images, ages, prices and gaps.
 
-    With the frontier, the groups by tag, the findings, trends, and pulls across regions with their routes
-    too, where the report has them.
+    With the frontier, the groups by tag, the findings, trends, changes of policies, and pulls across
+    regions with their routes too, where the report has them.
     """
     _require_dollars(report)
     frontier = {"frontier.csv": render_frontier_csv(report.frontier)} if report.frontier else {}
@@ -113,6 +115,7 @@ def render_csvs(report: Report) -> dict[str, str]:
         **({"groups.csv": _table(COLUMNS, group_rows(report, neutral))} if report.groups else {}),
         **({} if report.findings is None else {"findings.csv": render_findings_csv(report.findings)}),
         **({} if report.pulls is None else _pulls(report.pulls)),
+        **({} if report.outcomes is None else {"outcomes.csv": render_outcomes_csv(report.outcomes)}),
         **({} if report.trend is None else {"trend.csv": render_trend_csv(report.trend)}),
     }
 
@@ -150,6 +153,11 @@ def _pulls(report: PullReport) -> dict[str, str]:
             else {"recorded-pulls.csv": render_grouped_pulls_csv((), recorded.costs.rows)}
         ),
     }
+
+
+def render_outcomes_csv(outcomes: Outcomes) -> str:
+    """What came of changes of policies, one image a row."""
+    return _table(OUTCOME_COLUMNS, outcome_rows(outcomes, neutral))
 
 
 def render_trend_csv(report: TrendReport) -> str:

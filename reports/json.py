@@ -45,6 +45,7 @@ from reports.missing import (
     repositories_of_all,
     repositories_of_registry,
 )
+from reports.outcome import outcomes_object
 from reports.pulls_json import pulls_object
 from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded, rounded_costs, shared_bytes
 from reports.settings_json import registry_settings, repository_settings
@@ -78,6 +79,7 @@ def render_json(report: Report) -> str:
         **({} if report.findings is None else {"findings": findings_object(report.findings)}),
         **({} if report.pulls is None else {"pulls": pulls_object(report.pulls)}),
         **({} if report.trend is None else {"trend": trend_object(report.trend)}),
+        **({} if report.outcomes is None else {"outcomes": outcomes_object(report.outcomes)}),
         "prices": {"gb_bytes": GB, "rows": [_price(row) for row in report.prices]},
         "gaps": [_gap(gap) for gap in report.gaps],
         "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],

@@ -91,6 +91,17 @@ METHODS: Final = (
         section="trend",
     ),
     Method(
+        name="outcomes",
+        title="Changes of policies",
+        text="A policy was changed somewhere between the two nights that saw it differ. What either saw, and"
+        " every night until the next change, is judged by the new policy at the time of the next night, by"
+        " which ECR may have acted; it has 24 hours more. What left by then, left in time; what left though"
+        " no rule takes it, somebody deleted. Bytes are those of layers that nothing else in the repository"
+        " held.",
+        source="ECR user guide, Automate the cleanup of images by using lifecycle policies",
+        section="outcomes",
+    ),
+    Method(
         name="fewer",
         title="Keeping fewer",
         text="One rule for every repository is simulated for every N at once. An image's rank is its place"

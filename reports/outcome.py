@@ -1,16 +1,13 @@
-"""What came of changes of policies: for a terminal, for programs and for spreadsheets."""
+"""What came of changes of policies: for a terminal and for programs."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any, Final
 
 from analyzer.model.history import Fate, ImageOutcome, Outcomes, PolicyOutcome
 from analyzer.model.units import iso
-from reports.csv import neutral
 from reports.figures import counted, size
 from reports.text import json_escaped, shortened, visible
 from reports.what_if_terminal import wrapped_lines
@@ -19,25 +16,6 @@ _CHANGES: Final = 15
 _IMAGES: Final = 5
 #: What a reader should look at.
 _ODD: Final = (Fate.STILL_THERE, Fate.NOT_PREDICTED, Fate.LEFT_LATE, Fate.UNKNOWN, Fate.DUE, Fate.HELD)
-
-COLUMNS: Final = (
-    "account",
-    "region",
-    "repository",
-    "known_before_at",
-    "changed_at",
-    "until",
-    "digest",
-    "tags",
-    "pushed_at",
-    "fate",
-    "predicted_at",
-    "rule",
-    "last_seen_at",
-    "gone_at",
-    "size_bytes",
-    "reason",
-)
 
 
 def outcome_text(outcomes: Outcomes) -> str:
@@ -93,7 +71,12 @@ def _image_text(image: ImageOutcome) -> str:
 
 def outcome_json(outcomes: Outcomes) -> str:
     """All of it as one JSON object, with a line feed at its end."""
-    document = {
+    return json_escaped(json.dumps(outcomes_object(outcomes), indent=2, ensure_ascii=False)) + "\n"
+
+
+def outcomes_object(outcomes: Outcomes) -> dict[str, Any]:
+    """The same as it stands in JSON."""
+    return {
         "changes": [
             {
                 "account": change.account,
@@ -107,16 +90,16 @@ def outcome_json(outcomes: Outcomes) -> str:
                 "counts": {fate.name.lower(): change.count(fate) for fate in Fate},
                 "predicted_bytes": change.predicted_bytes,
                 "freed_bytes": change.freed_bytes,
-                "images": [_image_object(image) for image in change.images],
+                "images": [image_object(image) for image in change.images],
             }
             for change in outcomes.changes
         ],
         "unknown": list(outcomes.unknown),
     }
-    return json_escaped(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
-def _image_object(image: ImageOutcome) -> dict[str, Any]:
+def image_object(image: ImageOutcome) -> dict[str, Any]:
+    """One image as it stands in JSON."""
     return {
         "digest": image.digest,
         "tags": list(image.tags),
@@ -134,31 +117,3 @@ def _image_object(image: ImageOutcome) -> dict[str, Any]:
         "size_bytes": image.size_bytes,
         "reason": image.reason or None,
     }
-
-
-def outcome_csv(outcomes: Outcomes) -> str:
-    """A row for each image of each change."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for change in outcomes.changes:
-        place = [neutral(change.account), neutral(change.region), neutral(change.repository)]
-        times = [iso(change.known_before_at), iso(change.changed_at), iso(change.until)]
-        for image in change.images:
-            found = _image_object(image)
-            cells = [
-                image.digest,
-                " ".join(image.tags),
-                *(found[name] for name in COLUMNS[8:]),
-            ]
-            writer.writerow(
-                [
-                    *place,
-                    *times,
-                    *(
-                        "" if cell is None else neutral(cell) if isinstance(cell, str) else cell
-                        for cell in cells
-                    ),
-                ]
-            )
-    return text.getvalue()

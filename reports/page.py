@@ -29,6 +29,7 @@ from reports.findings_page import actions_section, check_anchors, findings_secti
 from reports.frontier import fewer_section
 from reports.method_page import method_section
 from reports.money_page import MoneySection, groups_section, money_section, registries_section
+from reports.outcome_page import outcome_section
 from reports.pulls_page import pulls_section
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
 from reports.settings_page import settings_section
@@ -109,6 +110,7 @@ def _sections(
         # Policies to set: recommended ones, with the text to paste.
         ("fewer", "What if we kept fewer", "Keeping fewer", fewer_section(report)),
         ("what-if", "What if the policy changed", "What if", simulated),
+        ("outcomes", "What changes of policies came to", "Policy changes", outcome_section(report)),
         ("findings", "Findings", "Findings", findings_section(report)),
         ("pulls", "Pulls across regions and accounts", "Pulls", pulls_section(report.pulls)),
         ("registry-settings", "Registry settings", "Settings", settings_section(report)),

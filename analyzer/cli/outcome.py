@@ -31,7 +31,8 @@ def outcome_command(context: click.Context, repositories: tuple[str, ...]) -> in
     from analyzer.store.history_frames import load_history
     from analyzer.store.opening import open_database
     from analyzer.store.snapshots import last_run, snapshots_of_run
-    from reports.outcome import outcome_csv, outcome_json, outcome_text
+    from reports.csv import render_outcomes_csv
+    from reports.outcome import outcome_json, outcome_text
 
     shared = common(context)
     database = open_database(shared.db_url)
@@ -43,6 +44,6 @@ def outcome_command(context: click.Context, repositories: tuple[str, ...]) -> in
         if not any(fnmatchcase(name, glob) for name in names):
             raise InputError(f"--repository {glob}: no repository has such a name; name another")
     outcomes = policy_outcomes(Past(history), globs=repositories)
-    render = {"json": outcome_json, "csv": outcome_csv, "table": outcome_text}[shared.format]
+    render = {"json": outcome_json, "csv": render_outcomes_csv, "table": outcome_text}[shared.format]
     shared.write(render(outcomes))
     return 0

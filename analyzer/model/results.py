@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     # They build on the records here.
     from analyzer.model.findings import FindingsReport
     from analyzer.model.frontier import PricedFrontier
+    from analyzer.model.history import Outcomes
     from analyzer.model.pull_report import PullReport
     from analyzer.model.trends import TrendReport
 
@@ -261,3 +262,5 @@ class Report:
     findings: FindingsReport | None = None
     #: How what is stored grew, and will; None where that was not worked out. Gaps stand here, not there.
     trend: TrendReport | None = None
+    #: What came of changes of lifecycle policies; None where the stored nights have none.
+    outcomes: Outcomes | None = None

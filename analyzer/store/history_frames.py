@@ -72,6 +72,27 @@ def load_history(database: Database, snapshots: Sequence[SnapshotRef]) -> Histor
         return _load(database, connection, snapshots)
 
 
+def policies_changed(connection: Connection, snapshots: Sequence[SnapshotRef]) -> bool:
+    """Whether any lifecycle policy of these registries was another one in an earlier snapshot."""
+    setting, repository = tables.repository_setting, tables.repository
+    for snapshot in snapshots:
+        query = (
+            select(setting.c.repository_id)
+            .join(repository, repository.c.id == setting.c.repository_id)
+            .where(
+                repository.c.registry_id == snapshot.registry_id,
+                setting.c.name == _POLICY,
+                setting.c.first_snapshot <= snapshot.number,
+            )
+            .group_by(setting.c.repository_id)
+            .having(func.count() > 1)
+            .limit(1)
+        )
+        if connection.execute(query).first() is not None:
+            return True
+    return False
+
+
 def _load(database: Database, connection: Connection, snapshots: Sequence[SnapshotRef]) -> History:
     nights = _Nights(connection, snapshots)
     repositories, ids = _repositories(connection, snapshots, nights)

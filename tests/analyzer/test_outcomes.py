@@ -14,7 +14,8 @@ from analyzer.outcomes import policy_outcomes
 from analyzer.store.engine import Database
 from analyzer.store.history_frames import load_history
 from analyzer.store.snapshots import last_run, snapshots_of_run
-from reports.outcome import outcome_csv, outcome_json, outcome_text
+from reports.csv import render_outcomes_csv
+from reports.outcome import outcome_json, outcome_text
 from tests.analyzer.lifecycle.documents import DAYS, document, rule
 from tests.analyzer.lifecycle.test_plans import policy_text
 from tests.oracle.back_test import Night
@@ -192,7 +193,7 @@ def test_every_format_has_it_and_survives_the_names_of_others(database: Database
     assert "policy set between" in text
     found = json.loads(outcome_json(outcomes))
     assert found["changes"][0]["counts"]["not_predicted"] == 1
-    rows = list(csv.DictReader(io.StringIO(outcome_csv(outcomes))))
+    rows = list(csv.DictReader(io.StringIO(render_outcomes_csv(outcomes))))
     assert [row["fate"] for row in rows] == ["still_there", "not_predicted"]
     assert all(not row["tags"].startswith("=") for row in rows)
     assert "No change" in outcome_text(Outcomes(changes=(), unknown=()))
