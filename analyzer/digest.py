@@ -10,6 +10,7 @@ from analyzer.model.digest import (
     ActionLine,
     Changes,
     Digest,
+    Outlook,
     RepositoryChange,
     Standing,
     Thresholds,
@@ -17,6 +18,7 @@ from analyzer.model.digest import (
 from analyzer.model.lint import Severity
 from analyzer.model.records import Gap
 from analyzer.model.results import Report, RepositoryRow
+from analyzer.model.trends import Forecast, NoForecast
 from analyzer.model.units import Money
 
 #: Repositories and actions that are told of.
@@ -116,6 +118,22 @@ def actions_of(report: Report) -> tuple[ActionLine, ...]:
     )[:FEW]
 
 
+def outlook_of(forecast: Forecast | NoForecast | None) -> tuple[Outlook, ...]:
+    """Where each scenario of a forecast ends; nothing where there is none."""
+    if not isinstance(forecast, Forecast):
+        return ()
+    return tuple(
+        Outlook(
+            name=scenario.name,
+            title=scenario.title,
+            at=scenario.points[-1].at,
+            cost=scenario.points[-1].cost.repository,
+        )
+        for scenario in forecast.scenarios
+        if scenario.points
+    )
+
+
 def build_digest(
     report: Report | None,
     *,
@@ -142,6 +160,7 @@ def build_digest(
         alerts=() if report is None else alerts_of(report, earlier, thresholds),
         actions=() if report is None else actions_of(report),
         findings=severities,
+        outlook=() if report is None or report.trend is None else outlook_of(report.trend.forecast),
         failures=tuple(failures),
         places=tuple(places),
     )

@@ -67,6 +67,12 @@ def _lines(digest: Digest, shown: Callable[[str], str]) -> list[str]:
     if digest.findings is not None:
         found = [f"{number:,} {severity}" for severity, number in digest.findings if number]
         lines += ["", f"Open findings: {', '.join(found) or 'none'}"]
+    if digest.outlook:
+        lines += ["", "Forecast, per month:"]
+        lines += [
+            f"- {headline_money(one.cost.amount, one.cost.currency)} on {one.at:%Y-%m-%d}: {shown(one.title)}"
+            for one in digest.outlook
+        ]
     if digest.places:
         lines += ["", *(f"Report: {shown(place)}" for place in digest.places)]
     return lines
@@ -190,6 +196,10 @@ def _document(digest: Digest) -> dict[str, Any]:
             for action in digest.actions
         ],
         "findings": None if digest.findings is None else dict(digest.findings),
+        "forecast": [
+            {"scenario": one.name, "at": iso(one.at), "cost": _plain_known(one.cost)}
+            for one in digest.outlook
+        ],
         "places": list(digest.places),
     }
 

@@ -80,6 +80,18 @@ class ActionLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What it will cost if policies are as they are, or others."""
+
+    #: Of the forecast's scenario: none, current, recommended, candidate.
+    name: str
+    title: str
+    at: datetime
+    #: Per month at repository scope: the middle of what is expected.
+    cost: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
     """All that is told after a run."""
 
@@ -92,6 +104,8 @@ class Digest:
     actions: tuple[ActionLine, ...]
     #: How many open findings of each severity, most severe first; None where none were looked for.
     findings: tuple[tuple[str, int], ...] | None
+    #: The end of each scenario that was forecast; empty where nothing was.
+    outlook: tuple[Outlook, ...]
     #: Steps of the run that failed, and why.
     failures: tuple[tuple[str, str], ...]
     #: Where the report was published.

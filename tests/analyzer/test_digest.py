@@ -8,9 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from analyzer.digest import alerts_of, build_digest, changes_between
+from analyzer.digest import alerts_of, build_digest, changes_between, outlook_of
 from analyzer.model.digest import Thresholds
-from analyzer.model.results import Report
+from analyzer.model.results import Report, ScopedMoney
+from analyzer.model.trends import Forecast, ForecastPoint, NoForecast, ScenarioForecast, Span
 from analyzer.model.units import Money
 from tests.support.report_fixture import HOSTILE, build_report, nothing_known
 
@@ -104,6 +105,45 @@ def test_a_night_that_failed_has_a_digest_too() -> None:
     )
     assert digest.is_alarming
     assert (digest.now, digest.changes, digest.actions, digest.findings) == (None, None, (), None)
+
+
+def test_a_forecast_is_told_by_where_each_scenario_ends() -> None:
+    def point(days: int, usd: int) -> ForecastPoint:
+        money = ScopedMoney(repository=Money(Decimal(usd)), registry=Money(Decimal(1)))
+        span = Span(low=1, middle=2, high=3)
+        at = BEFORE.taken_to + timedelta(days=days)
+        return ForecastPoint(
+            at=at,
+            days=days,
+            artifacts=span,
+            bytes_repository=span,
+            bytes_registry=span,
+            cost_low=money,
+            cost=money,
+            cost_high=money,
+        )
+
+    scenario = ScenarioForecast(
+        name="none", title="no policy", policies=0, points=(point(30, 5), point(60, 7))
+    )
+    forecast = Forecast(
+        at=BEFORE.taken_to,
+        months=2,
+        level=0.8,
+        replays=1,
+        seed=1,
+        measured_from=BEFORE.taken_from,
+        measured_to=BEFORE.taken_to,
+        pushes=1,
+        basis="history",
+        method=(),
+        limits=(),
+        scenarios=(scenario, replace(scenario, name="current", points=())),
+        repositories=(),
+    )
+    (told,) = outlook_of(forecast)
+    assert (told.name, told.cost, told.at) == ("none", Money(Decimal(7)), scenario.points[1].at)
+    assert outlook_of(NoForecast(reason="too young")) == outlook_of(None) == ()
 
 
 def test_hostile_names_do_not_break_it() -> None:

@@ -85,7 +85,16 @@ def test_the_same_digest_has_the_same_id() -> None:
 
 def test_json_has_money_as_everywhere() -> None:
     document = json.loads(digest_texts(_digest()).json)
-    assert set(document) == {"alerts", "failures", "now", "changes", "actions", "findings", "places"}
+    assert set(document) == {
+        "alerts",
+        "failures",
+        "now",
+        "changes",
+        "actions",
+        "findings",
+        "forecast",
+        "places",
+    }
     assert document["now"]["cost_high"]["currency"] == "USD"
     assert document["now"]["cost_high"]["period"] == "month"
     assert document["changes"]["before"]["run"] == 42
