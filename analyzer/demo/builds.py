@@ -130,6 +130,18 @@ class Builder:
         self.families = [family for family in self.families if family not in gone]
         return len(gone)
 
+    def expire_untagged(self, days: int, now: datetime) -> int:
+        """Delete the builds of single images without a tag that were pushed ``days`` ago or earlier.
+
+        That is what ECR does of itself by a rule on untagged images; how many were deleted.
+        """
+        before = now - timedelta(days=days)
+        gone = [
+            family for family in self.families if not family.head.tags and family.head.pushed_at <= before
+        ]
+        self.families = [family for family in self.families if family not in gone]
+        return len(gone)
+
     def archive_oldest(self, count: int, now: datetime) -> int:
         """Move up to ``count`` of the oldest active builds without a tag to the archive; the number moved."""
         old = [f for f in self.families if not f.head.tags and f.head.status == "ACTIVE"][:count]

@@ -38,6 +38,8 @@ class Spec:
     #: Days since the last push; nothing happens in an idle repository.
     idle_days: int = 0
     policy: str | None = None
+    #: The policy that somebody puts in the first night, a key of ``POLICIES``; ECR acts a night later.
+    adopts: str | None = None
     #: Whom its repository policy lets in, a key of ``SHARED``.
     shared: str | None = None
     kms: bool = False
@@ -59,13 +61,15 @@ def _policy(*rules: Mapping[str, object]) -> str:
 
 
 _EXPIRE = {"type": "expire"}
+#: When the policy ``untagged`` lets images go.
+UNTAGGED_DAYS = 14
 _UNTAGGED_AFTER_DAYS = {
     "description": "Untagged images leave after two weeks",
     "selection": {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",
         "countUnit": "days",
-        "countNumber": 14,
+        "countNumber": UNTAGGED_DAYS,
     },
     "action": _EXPIRE,
 }
@@ -186,6 +190,7 @@ SPECS: tuple[Spec, ...] = (
         team="platform",
         base="ubuntu",
         busy=36,
+        adopts="untagged",
         repeats=True,
         style="date",
         shared="organization",

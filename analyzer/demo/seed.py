@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from analyzer.demo.builds import Builder, Family, new_repository
-from analyzer.demo.catalogue import EUROPE, MAIN, POLICIES, SPECS, WEST, Spec
+from analyzer.demo.catalogue import EUROPE, MAIN, POLICIES, SPECS, UNTAGGED_DAYS, WEST, Spec
 from analyzer.demo.layers import (
     DOCKER_CONFIG,
     DOCKER_MANIFEST,
@@ -169,6 +169,17 @@ class Fleet:
             elif spec.policy == "archive":
                 self._repositories[spec.region, spec.name].lifecycle_evaluated_at = self.now
                 builder.archive_oldest(rng.randrange(1, 4), self.now)
+            elif spec.adopts:
+                self._adopt(builder, POLICIES[spec.adopts])
+
+    def _adopt(self, builder: Builder, policy: str) -> None:
+        """Put a policy in the first night, and let ECR act by it in all later ones."""
+        repository = self._repositories[builder.spec.region, builder.spec.name]
+        if repository.lifecycle_policy is None:
+            repository.lifecycle_policy = policy
+            return
+        repository.lifecycle_evaluated_at = self.now
+        builder.expire_untagged(UNTAGGED_DAYS, self.now)
 
     # --- what is there at the start -------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from analyzer.demo.catalogue import AMD, ARM, MAIN, POLICIES, SPECS
+from analyzer.demo.catalogue import AMD, ARM, MAIN, POLICIES, SPECS, UNTAGGED_DAYS
 from analyzer.demo.layers import EMPTY_LAYER, LAYER_SIZES, quantile
 from analyzer.demo.plan import Image, Repository, digest_of
 from analyzer.demo.seed import Fleet
@@ -215,6 +215,30 @@ def test_a_night_pushes_moves_tags_deletes_and_archives() -> None:
     assert any(before[key][1] != after[key][1] == "ARCHIVED" for key in both)
     newest = max(image.pushed_at for repository in fleet.repositories for image in repository.images)
     assert NOW < newest < fleet.now
+
+
+def test_a_policy_put_in_one_night_takes_old_untagged_images_in_the_next() -> None:
+    fleet = Fleet(ACCOUNT, NOW, SEED)
+
+    def runner() -> Repository:
+        (found,) = (r for r in fleet.repositories if r.name == "platform/ci-runner")
+        return found
+
+    def due(at: datetime) -> set[str]:
+        old = at - timedelta(days=UNTAGGED_DAYS)
+        return {image.digest for image in runner().images if not image.tags and image.pushed_at <= old}
+
+    assert runner().lifecycle_policy is None
+    fleet.pass_night()
+    assert runner().lifecycle_policy == POLICIES["untagged"]
+    assert runner().lifecycle_evaluated_at is None
+    before = {image.digest for image in runner().images}
+    expected = due(fleet.now + timedelta(days=1))
+    fleet.pass_night()
+    assert expected
+    assert before - {image.digest for image in runner().images} == expected
+    assert runner().lifecycle_evaluated_at == fleet.now
+    assert not due(fleet.now)
 
 
 def test_nights_keep_the_registry_consistent() -> None:
