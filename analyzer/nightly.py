@@ -21,14 +21,14 @@ from analyzer.hygiene.judging import Agreements, judge
 from analyzer.lifecycle.frontier import sweep
 from analyzer.lifecycle.frontier_pricing import price_frontier
 from analyzer.lifecycle.replay import Past
-from analyzer.loading import load
+from analyzer.loading import Loaded, load
 from analyzer.model.frames import Frames, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
 from analyzer.model.history import Outcomes
 from analyzer.model.pull_report import PullReport
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
-from analyzer.model.units import ScopeChoice, from_ms
+from analyzer.model.units import ScopeChoice, from_ms, to_ms
 from analyzer.outcomes import policy_outcomes
 from analyzer.pricing import PriceBook
 from analyzer.recorded_pulls import PULL_DAYS, judge_recorded
@@ -134,9 +134,24 @@ def make_report(database: Database, options: ReportOptions) -> Report:
     Raises InputError when there is no snapshot to show.
     """
     loaded = load(database, options.prices, run=options.run, with_names=True)
-    frames, families = loaded.frames, loaded.families
+    report, storage = judge_report(database, loaded, options)
+    frames, families, at_ms = loaded.frames, loaded.families, to_ms(report.at)
+    present = Present(
+        snapshots=loaded.snapshots, frames=frames, facts=loaded.facts, families=families, storage=storage
+    )
+    return replace(
+        report,
+        frontier=_frontier(frames, loaded.facts, families, at_ms, options.prices),
+        trend=report_trend(database, present, options.prices, at_ms=at_ms),
+        outcomes=_outcomes(database, loaded.snapshots),
+    )
+
+
+def judge_report(database: Database, loaded: Loaded, options: ReportOptions) -> tuple[Report, Storage]:
+    """The report on what is ``loaded``, without frontier, trend and outcomes; and its storage."""
+    frames = loaded.frames
     pulls = judge_recorded(
-        database, frames, families, loaded.settings, loaded.snapshots, options.prices, days=PULL_DAYS
+        database, frames, loaded.families, loaded.settings, loaded.snapshots, options.prices, days=PULL_DAYS
     )
     at_ms = loaded.newest_ms if options.at_ms is None else options.at_ms
     open_gaps, accepted = split_gaps(loaded.gaps, options.accepted)
@@ -169,7 +184,6 @@ def make_report(database: Database, options: ReportOptions) -> Report:
         settings=loaded.settings,
         scans=loaded.scans,
         in_use=use_words(loaded.usage, loaded.coverage, frames),
-        frontier=_frontier(frames, loaded.facts, families, at_ms, options.prices),
         pulls=PullReport(
             at=from_ms(at_ms),
             found=loaded.transfers,
@@ -178,15 +192,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
             recorded=pulls,
         ),
     )
-    present = Present(
-        snapshots=loaded.snapshots, frames=frames, facts=loaded.facts, families=families, storage=storage
-    )
-    return replace(
-        report,
-        findings=judge(Estate(known), options.agreements),
-        trend=report_trend(database, present, options.prices, at_ms=at_ms),
-        outcomes=_outcomes(database, loaded.snapshots),
-    )
+    return replace(report, findings=judge(Estate(known), options.agreements)), storage
 
 
 def _outcomes(database: Database, snapshots: Sequence[SnapshotRef]) -> Outcomes | None:

@@ -110,6 +110,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--for-verify",
         "--images",
         "--list-checks",
+        "--list-columns",
         "--manifests",
         "--name",
         "--owner",

@@ -24,6 +24,7 @@ from analyzer.cli.demo import demo_command
 from analyzer.cli.diff import diff_command
 from analyzer.cli.doctor import doctor_command
 from analyzer.cli.explain import explain_command
+from analyzer.cli.export import export_command
 from analyzer.cli.findings import findings_command
 from analyzer.cli.frontier import frontier_command
 from analyzer.cli.importing import import_command
@@ -67,6 +68,7 @@ for _command in (
     import_command,
     ingest_command,
     report_command,
+    export_command,
     what_if_command,
     explain_command,
     lint_command,
