@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from analyzer.model.history import Fate, ImageOutcome, Outcomes, PolicyOutcome
 from analyzer.model.registry_settings import (
     Exposure,
     Frequency,
@@ -50,7 +51,45 @@ def whole_report(repositories: int, *, prefix: str = "", **options: Any) -> Repo
         groups=(group_by_tag(rows, "team"),),
         pulls=replace(pull_report(*FINDINGS), recorded=recorded_pulls()),
     )
+    report = replace(report, outcomes=_outcomes(report, hostile=bool(options.get("hostile"))))
     return with_trend(with_findings(with_frontier(report), hostile=bool(options.get("hostile"))))
+
+
+def _outcomes(report: Report, *, hostile: bool) -> Outcomes:
+    """A change of policy in every fourth repository, with an image of every fate."""
+    at = report.at
+    return Outcomes(
+        changes=tuple(
+            PolicyOutcome(
+                account=row.account,
+                region=row.region,
+                repository=row.repository,
+                known_before_at=at,
+                changed_at=at,
+                text_before=None,
+                text_after="{}",
+                until=at,
+                images=tuple(
+                    ImageOutcome(
+                        digest=f"sha256:{n:064x}",
+                        tags=(HOSTILE[n] if hostile else f"v{n}",),
+                        pushed_at=at,
+                        fate=fate,
+                        predicted_at=None if fate is Fate.NOT_PREDICTED else at,
+                        rule=3,
+                        last_seen_at=at,
+                        gone_at=None,
+                        size_bytes=7,
+                    )
+                    for n, fate in enumerate(Fate)
+                ),
+                freed_bytes=1_000,
+                predicted_bytes=2_000,
+            )
+            for row in report.repositories[::4]
+        ),
+        unknown=("of one repository no policy is known",),
+    )
 
 
 _REGISTRY = RegistrySettings(
