@@ -211,6 +211,10 @@ class ServiceClient:
                     raise
         return self._ask(operation, tolerate, parameters)
 
+    def close(self) -> None:
+        """Hang up; whoever calls all the same dials again."""
+        self._client.close()
+
     def _ask(
         self, operation: str, tolerate: Collection[str], parameters: Mapping[str, object]
     ) -> Mapping[str, Any]:
@@ -273,6 +277,9 @@ class RegistryClient(Answering, Protocol):
     def lacking(self) -> frozenset[str]:
         """Calls about what registries of this kind do not have: not made, and no gap."""
 
+    def close(self) -> None:
+        """Let go of what it holds open; called once the registry was read."""
+
 
 class AwsRegistryClient(ServiceClient):
     """One registry's ECR, and the other services of its account and region."""
@@ -314,6 +321,14 @@ class AwsRegistryClient(ServiceClient):
                 )
                 self._services[name] = found
         return found
+
+    def close(self) -> None:
+        """Hang up all services of the registry's account and region."""
+        super().close()
+        with self._lock:
+            others = list(self._services.values())
+        for other in others:
+            other.close()
 
     def eks_token(self, cluster: str) -> str:
         """What proves to an EKS cluster of the account who we are, for about a minute.

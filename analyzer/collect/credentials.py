@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
 from botocore.credentials import RefreshableCredentials
 
 from analyzer.collect.clients import CallSettings, Identity, ServiceClient, client_config
+from analyzer.collect.event_names import ClientSession
 from analyzer.collect.refusals import CREDENTIALS_FAILED, Reach, Refusal, RefusedError, one_line
 
 if TYPE_CHECKING:
@@ -169,12 +169,12 @@ class _Role:
             raise RefusedError(refusal) from error
 
 
-class _ClientMaker(botocore.session.Session):
+class _ClientMaker(ClientSession):
     """The botocore session that makes the clients of all accounts, one at a time."""
 
     def __init__(self, profile: str | None) -> None:
         """``profile`` is that of the run's own session: it may name endpoints, proxies, certificates."""
-        super().__init__(profile=profile)
+        super().__init__(profile)
         self._making = threading.Lock()
         self._for_next: RefreshableCredentials | None = None
 

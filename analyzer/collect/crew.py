@@ -200,4 +200,4 @@ class Crew(Generic[LeaseT]):
     def _end(self, collector: RegistryCollector[LeaseT]) -> None:
         with self._lock:
             self._active.discard(collector)
-        collector.lane.close()
+        collector.close()

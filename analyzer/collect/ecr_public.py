@@ -131,7 +131,7 @@ class PublicRegistryClient:
     lacking = _LACKING
 
     def __init__(
-        self, registry: PublicRegistry, api: Answering, manifests: PublicManifests, caller: str = ""
+        self, registry: PublicRegistry, api: ServiceClient, manifests: PublicManifests, caller: str = ""
     ) -> None:
         """``api`` asks ECR Public's API in ``API_REGION``; ``caller`` is the ARN of who does."""
         self._registry = registry
@@ -167,6 +167,10 @@ class PublicRegistryClient:
         # No public image is archived, and no filter is known.
         parameters.pop("filter", None)
         return self._api.call(operation, tolerate=tolerate, **parameters)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._api.close()
 
     def _batch_get_image(self, parameters: Mapping[str, object]) -> Mapping[str, Any]:
         repository = f"{self._registry.alias}/{parameters['repositoryName']}"

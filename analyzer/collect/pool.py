@@ -20,13 +20,14 @@ class Lane:
         self._pool = pool
         self.waiting: deque[Callable[[], None]] = deque()
         self.running = 0
+        self.is_open = True
 
     def submit(self, task: Callable[[], None]) -> None:
         """Have ``task`` run in some thread of the pool; it must not raise."""
         self._pool.submit(self, task)
 
     def close(self) -> None:
-        """Drop what waits; running tasks end by themselves."""
+        """Drop what waits, and whatever comes; running tasks end by themselves."""
         self._pool.remove(self)
 
 
@@ -43,6 +44,8 @@ class Pool:
         self._lanes: list[Lane] = []
         self._size = threads
         self._expected = lanes
+        self._share = 1
+        self._set_share()
         for number in range(self._size):
             threading.Thread(target=self._work, name=f"collect-{number}", daemon=True).start()
 
@@ -56,21 +59,26 @@ class Pool:
     def submit(self, lane: Lane, task: Callable[[], None]) -> None:
         """Queue ``task`` on ``lane``."""
         with self._changed:
+            if not lane.is_open:
+                return
             lane.waiting.append(task)
-            self._changed.notify()
+            # Where the lane has its share, whichever of its threads ends its task takes the next.
+            if lane.running < self._share:
+                self._changed.notify()
 
     def remove(self, lane: Lane) -> None:
         """Take ``lane`` out; its running tasks end by themselves."""
         with self._changed:
             lane.waiting.clear()
-            if lane in self._lanes:
+            if lane.is_open:
+                lane.is_open = False
                 self._lanes.remove(lane)
-            self._changed.notify_all()
 
     def expect_one_less(self) -> None:
         """From now on one lane less will be there at a time: the others share its threads."""
         with self._changed:
             self._expected -= 1
+            self._set_share()
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -81,28 +89,37 @@ class Pool:
                 lane.waiting.clear()
             self._changed.notify_all()
 
-    def _pick(self) -> Lane | None:
-        """The lane with work whose share is used least, or None."""
-        share = max(1, self._size // max(1, self._expected))
-        best: Lane | None = None
-        for lane in self._lanes:
-            if lane.waiting and lane.running < share and (best is None or lane.running < best.running):
-                best = lane
-        return best
+    def _set_share(self) -> None:
+        self._share = max(1, self._size // max(1, self._expected))
 
     def _work(self) -> None:
+        lane: Lane | None = None
         while True:
             with self._changed:
-                while (lane := None if self._closed else self._pick()) is None:
-                    if self._closed:
-                        return
+                if lane is not None:
+                    lane.running -= 1
+                while not self._closed and (lane := self._pick(lane)) is None:
                     self._changed.wait()
+                if self._closed or lane is None:
+                    return
                 task = lane.waiting.popleft()
                 lane.running += 1
-            try:
-                task()
-            finally:
-                with self._changed:
-                    lane.running -= 1
+            task()
             # Or an idle thread keeps the last task's answer alive for the rest of the run.
-            del task, lane
+            del task
+
+    def _pick(self, last: Lane | None) -> Lane | None:
+        """The lane with work whose share is used least, or None.
+
+        Of those that use none, the one whose task this thread did last: then they need not all be
+        looked at after every task.
+        """
+        if last is not None and last.waiting and not last.running:
+            return last
+        best: Lane | None = None
+        for lane in self._lanes:
+            if lane.waiting and lane.running < self._share and (best is None or lane.running < best.running):
+                if not lane.running:
+                    return lane
+                best = lane
+        return best

@@ -206,6 +206,15 @@ class RegistryCollector(Generic[LeaseT]):
         #: What still comes is stored at once: nobody gathers it any more.
         self._ending = False
 
+    def close(self) -> None:
+        """Drop what is still to be asked, and the registry's connections.
+
+        Botocore's clients end in the next garbage collection, of which a run has few: thousands of
+        registries would leave more connections open than a process may have.
+        """
+        self.lane.close()
+        self._client.close()
+
     def interrupt(self) -> None:
         """Make `collect` raise StoppedError at once; from any thread."""
         self._results.put(_stop)

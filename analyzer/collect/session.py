@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError
 
+from analyzer.collect.event_names import ClientSession
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def open_session(profile: str | None = None) -> Session:
     Raises InputError when ``profile`` is not configured or the configuration cannot be read.
     """
     try:
-        return boto3.Session(profile_name=profile)
+        return boto3.Session(botocore_session=ClientSession(), profile_name=profile)
     except BotoCoreError as error:
         raise InputError(f"AWS configuration: {error}") from error
 

@@ -52,6 +52,9 @@ class WrittenClient:
             raise RefusedError(Refusal(answer.reason, Reach.CALL, one_line(answer.detail)))
         return answer
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
 
 class _NoAccess:
     """The way into an account that nobody goes."""

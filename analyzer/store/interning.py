@@ -66,7 +66,8 @@ class Interner:
         """Ids of ``digests``, new ones being stored; of others too, which happen to be at hand."""
         wanted = digests if isinstance(digests, set) else set(digests)
         known = self._digests
-        missing = wanted - known.keys()
+        # Not a difference of the keys: that goes through all that are known, and not through those wanted.
+        missing = wanted.difference(known)
         if not missing:
             return known
         found = self._find_or_add_digests(missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, or_, select
@@ -37,23 +38,36 @@ def load_repository(
     snapshot: int | None = None,
 ) -> RepositoryState:
     """The repository as the store knows it at ``snapshot`` of its registry, or now."""
-    tags: dict[str, str] = {}
-    tags_of: dict[str, list[str]] = {}
-    for name, algorithm, value in connection.execute(_tags(repository_id, snapshot)):
+    return load_repositories(connection, [repository_id], types, snapshot)[repository_id]
+
+
+def load_repositories(
+    connection: Connection,
+    repository_ids: Sequence[int],
+    types: dict[int | None, str | None],
+    snapshot: int | None = None,
+) -> dict[int, RepositoryState]:
+    """The same of several repositories of a registry by their ids, in as many queries as for one."""
+    states = {repository_id: RepositoryState() for repository_id in repository_ids}
+    tags_of: dict[tuple[int, str], list[str]] = {}
+    for repository_id, name, algorithm, value in connection.execute(_tags(repository_ids, snapshot)):
         digest = join_digest(algorithm, value)
-        tags[name] = digest
-        tags_of.setdefault(digest, []).append(name)
-    pulls = dict(_rows(connection, tables.artifact_pull, repository_id, snapshot, "digest_id", "pulled_day"))
-    scans = {
-        row[0]: ScanSummary(*row[1:])
-        for row in _rows(
-            connection, tables.artifact_scan, repository_id, snapshot, "digest_id", *ScanSummary._fields
+        states[repository_id].tags[name] = digest
+        tags_of.setdefault((repository_id, digest), []).append(name)
+    pulls = {
+        (repository_id, key): day
+        for repository_id, key, day in _rows(
+            connection, tables.artifact_pull, repository_ids, snapshot, "pulled_day"
         )
     }
-    artifacts = {}
+    scans = {
+        (row[0], row[1]): ScanSummary(*row[2:])
+        for row in _rows(connection, tables.artifact_scan, repository_ids, snapshot, *ScanSummary._fields)
+    }
     statuses = list(ImageStatus)
-    for row in connection.execute(_artifacts(repository_id, snapshot)):
+    for row in connection.execute(_artifacts(repository_ids, snapshot)):
         (
+            repository_id,
             key,
             algorithm,
             value,
@@ -68,9 +82,9 @@ def load_repository(
             s_value,
         ) = row
         digest = join_digest(algorithm, value)
-        artifacts[digest] = Artifact(
+        states[repository_id].artifacts[digest] = Artifact(
             digest,
-            tuple(sorted(tags_of.get(digest, ()))),
+            tuple(sorted(tags_of.get((repository_id, digest), ()))),
             pushed,
             statuses[status],
             archived,
@@ -79,16 +93,17 @@ def load_repository(
             types[kind],
             types[artifact_kind],
             None if s_value is None else join_digest(s_algorithm, s_value),
-            pulls.get(key),
-            scans.get(key),
+            pulls.get((repository_id, key)),
+            scans.get((repository_id, key)),
         )
-    return RepositoryState(artifacts, tags)
+    return states
 
 
-def _artifacts(repository_id: int, snapshot: int | None) -> Select[Any]:
+def _artifacts(repository_ids: Sequence[int], snapshot: int | None) -> Select[Any]:
     artifact, digest, subject = tables.artifact, tables.digest, tables.digest.alias("subject")
     return (
         select(
+            artifact.c.repository_id,
             artifact.c.digest_id,
             digest.c.algorithm,
             digest.c.hash,
@@ -104,27 +119,32 @@ def _artifacts(repository_id: int, snapshot: int | None) -> Select[Any]:
         )
         .join(digest, digest.c.id == artifact.c.digest_id)
         .outerjoin(subject, subject.c.id == artifact.c.subject_id)
-        .where(artifact.c.repository_id == repository_id, during(artifact, snapshot))
+        .where(artifact.c.repository_id.in_(repository_ids), during(artifact, snapshot))
     )
 
 
-def _tags(repository_id: int, snapshot: int | None) -> Select[Any]:
+def _tags(repository_ids: Sequence[int], snapshot: int | None) -> Select[Any]:
     tag, name, digest = tables.tag, tables.tag_name, tables.digest
     return (
-        select(name.c.name, digest.c.algorithm, digest.c.hash)
+        select(tag.c.repository_id, name.c.name, digest.c.algorithm, digest.c.hash)
         .select_from(tag)
         .join(name, name.c.id == tag.c.tag_name_id)
         .join(digest, digest.c.id == tag.c.digest_id)
-        .where(tag.c.repository_id == repository_id, during(tag, snapshot))
+        .where(tag.c.repository_id.in_(repository_ids), during(tag, snapshot))
     )
 
 
 def _rows(
-    connection: Connection, table: FromClause, repository_id: int, snapshot: int | None, *columns: str
+    connection: Connection,
+    table: FromClause,
+    repository_ids: Sequence[int],
+    snapshot: int | None,
+    *columns: str,
 ) -> Any:
-    query = select(*(table.c[column] for column in columns))
+    """Repository, digest's id and ``columns``."""
+    query = select(*(table.c[column] for column in ("repository_id", "digest_id", *columns)))
     return connection.execute(
-        query.where(table.c.repository_id == repository_id, during(table, snapshot))
+        query.where(table.c.repository_id.in_(repository_ids), during(table, snapshot))
     ).all()
 
 
@@ -132,10 +152,24 @@ def load_settings(
     connection: Connection, table: FromClause, owner_column: str, owner: int, snapshot: int | None = None
 ) -> dict[str, str]:
     """Setting name to value (canonical JSON text) of one repository or registry."""
+    return load_settings_of(connection, table, owner_column, [owner], snapshot)[owner]
+
+
+def load_settings_of(
+    connection: Connection,
+    table: FromClause,
+    owner_column: str,
+    owners: Sequence[int],
+    snapshot: int | None = None,
+) -> dict[int, dict[str, str]]:
+    """The same of several by their ids."""
     value = tables.setting_value
     query = (
-        select(table.c.name, value.c.value)
+        select(table.c[owner_column], table.c.name, value.c.value)
         .join(value, value.c.id == table.c.value_id)
-        .where(table.c[owner_column] == owner, during(table, snapshot))
+        .where(table.c[owner_column].in_(owners), during(table, snapshot))
     )
-    return dict(connection.execute(query).all())
+    found: dict[int, dict[str, str]] = {owner: {} for owner in owners}
+    for owner, name, text in connection.execute(query):
+        found[owner][name] = text
+    return found

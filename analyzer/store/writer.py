@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +38,12 @@ from analyzer.store.gaps import gap_rows, record_gaps
 from analyzer.store.interning import Interner, join_digest
 from analyzer.store.leases import Lease, hold_lease
 from analyzer.store.manifests import add_manifests, unknown_manifests
-from analyzer.store.state import load_repository, load_settings, media_types
+from analyzer.store.state import load_repositories, load_settings, load_settings_of, media_types
 from analyzer.store.workloads import KnownWorkloads, known_uses, load_workloads
+
+#: Images, and repositories, whose last state is read at a time: a query costs as much as a hundred rows.
+_IMAGES_AT_ONCE = 5_000
+_REPOSITORIES_AT_ONCE = 200
 
 #: Tables whose intervals end with the repository's.
 _OF_A_REPOSITORY = (
@@ -203,7 +207,9 @@ class Store:
                 connection, tables.registry_setting, "registry_id", lease.registry_id
             )
             old_workloads = load_workloads(connection, lease.registry_id)
-            plans = [_plan(connection, types, known.get(entry.key), entry) for entry in read.repositories]
+            plans: list[_Plan] = []
+            for batch in _batches(read.repositories):
+                plans += _plans(connection, types, known, batch)
         ids = self._intern(plans, read)
         with self._database.write() as connection:
             lease.check(connection)
@@ -288,15 +294,34 @@ def _present_repositories(connection: Connection, registry_id: int) -> dict[tupl
     return {(name, created): _Known(key, status) for name, created, key, status in connection.execute(query)}
 
 
-def _plan(
-    connection: Connection, types: dict[int | None, str | None], known: _Known | None, read: RepositoryRead
-) -> _Plan:
-    state = load_repository(connection, known.id, types) if known else RepositoryState()
-    settings = (
-        load_settings(connection, tables.repository_setting, "repository_id", known.id) if known else {}
-    )
-    changes = diff_repository(state, read.artifacts, complete=read.status is ReadStatus.COMPLETE)
-    return _Plan(read, known, changes, settings)
+def _batches(reads: Sequence[RepositoryRead]) -> Iterator[Sequence[RepositoryRead]]:
+    """``reads`` in runs that are small enough to be held in memory as they were before, too."""
+    first = images = 0
+    for place, read in enumerate(reads):
+        images += len(read.artifacts)
+        if images > _IMAGES_AT_ONCE or place - first == _REPOSITORIES_AT_ONCE:
+            if place > first:
+                yield reads[first:place]
+            first, images = place, len(read.artifacts)
+    if first < len(reads):
+        yield reads[first:]
+
+
+def _plans(
+    connection: Connection,
+    types: dict[int | None, str | None],
+    known: Mapping[tuple[str, int], _Known],
+    reads: Sequence[RepositoryRead],
+) -> Iterator[_Plan]:
+    ids = [known[read.key].id for read in reads if read.key in known]
+    states = load_repositories(connection, ids, types) if ids else {}
+    settings = load_settings_of(connection, tables.repository_setting, "repository_id", ids) if ids else {}
+    for read in reads:
+        before = known.get(read.key)
+        # Let go of as soon as it is compared.
+        state = states.pop(before.id) if before else RepositoryState()
+        changes = diff_repository(state, read.artifacts, complete=read.status is ReadStatus.COMPLETE)
+        yield _Plan(read, before, changes, settings[before.id] if before else {})
 
 
 class _SnapshotWriter:
@@ -321,8 +346,9 @@ class _SnapshotWriter:
                 self._close_repository(known[key].id)
             else:
                 self._set_status(known[key].id, known[key].status, ReadStatus.REFUSED)
+        new = self._add_repositories([plan.read for plan in plans if plan.known is None])
         for plan in plans:
-            repository_id = plan.known.id if plan.known else self._repository(plan.read)
+            repository_id = plan.known.id if plan.known else new[plan.read.key]
             self._set_status(repository_id, plan.known.status if plan.known else None, plan.read.status)
             self._changes(repository_id, plan.changes)
             self._setting_changes(
@@ -380,9 +406,7 @@ class _SnapshotWriter:
         )
         if not read.refusals:
             return
-        query = select(repository.c.name, repository.c.created_at_ms, repository.c.id)
-        rows = connection.execute(query.where(repository.c.registry_id == self._registry_id))
-        ids = {(name, created): key for name, created, key in rows}
+        ids = self._repository_ids()
         for entry in read.refusals:
             key = {"repository_id": ids[entry.repository_key], "digest_id": self._ids.digests[entry.digest]}
             connection.execute(delete(refusal).filter_by(**key))
@@ -395,14 +419,23 @@ class _SnapshotWriter:
         if rows:
             self._connection.execute(insert(tables.gap), rows)
 
-    def _repository(self, read: RepositoryRead) -> int:
+    def _add_repositories(self, reads: Sequence[RepositoryRead]) -> dict[tuple[str, int], int]:
+        """Ids of repositories that were not present; they may have been, once."""
+        if not reads:
+            return {}
+        rows = [
+            {"registry_id": self._registry_id, "name": read.name, "created_at_ms": read.created_at_ms}
+            for read in reads
+        ]
+        insert_rows(self._connection, tables.repository, rows, only_new=True)
+        return self._repository_ids()
+
+    def _repository_ids(self) -> dict[tuple[str, int], int]:
+        """Ids of all repositories there ever were in the registry."""
         table = tables.repository
-        values = {"registry_id": self._registry_id, "name": read.name, "created_at_ms": read.created_at_ms}
-        found = self._connection.execute(select(table.c.id).filter_by(**values)).scalar_one_or_none()
-        if found is None:
-            new = insert(table).values(**values).returning(table.c.id)
-            found = self._connection.execute(new).scalar_one()
-        return int(found)
+        query = select(table.c.name, table.c.created_at_ms, table.c.id)
+        rows = self._connection.execute(query.where(table.c.registry_id == self._registry_id))
+        return {(name, created): key for name, created, key in rows}
 
     def _set_status(self, repository_id: int, old: str | None, new: ReadStatus) -> None:
         if old == new:

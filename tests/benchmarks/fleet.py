@@ -36,6 +36,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from analyzer.collect import CollectOptions, SilentProgress, collect
+from analyzer.collect.session import open_session
 from analyzer.store.opening import open_database
 from analyzer.store.writer import Store
 from tests.benchmarks._measure import measured, median, run_child
@@ -154,7 +155,7 @@ def _measure(given: argparse.Namespace) -> None:
         store = Store(database, lambda: round(time.time() * 1000))
         options = CollectOptions(regions=tuple(regions), workers=given.threads)
         with measured() as spent:
-            result = collect(store, boto3.Session(), options, progress=SilentProgress())
+            result = collect(store, open_session(), options, progress=SilentProgress())
         database.engine.dispose()
         if result.status != "complete":
             raise RuntimeError(f"the collector ended with gaps: {result.gaps[:3]}")

@@ -43,6 +43,7 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -885,6 +886,8 @@ class Server:
 
     url: str
     stub: Stub
+    #: Clients that have not hung up.
+    connections: AbstractSet[asyncio.Transport] = frozenset()
 
     @property
     def calls(self) -> Counter[str]:
@@ -922,7 +925,7 @@ def serve_stub(stub: Stub) -> Iterator[Server]:
     thread = threading.Thread(target=loop.run_forever, name="stub-ecr", daemon=True)
     thread.start()
     try:
-        yield Server(_url(server), stub)
+        yield Server(_url(server), stub, everyone)
     finally:
         asyncio.run_coroutine_threadsafe(_close(server, everyone), loop).result()
         loop.call_soon_threadsafe(loop.stop)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
+import boto3
 import pytest
 from botocore.config import Config
 
+from analyzer.collect import CollectOptions, RegistrySummary, SilentProgress, collect
 from analyzer.collect.clients import AwsRegistryClient, CallCounts, CallSettings, StoppedError
 from analyzer.collect.places import OwnAccess, Place
 from analyzer.collect.refusals import Reach, RefusedError
 from analyzer.errors import RunError
 from analyzer.model.records import RegistryKey
-from tests.analyzer.collect.fakes import ACCOUNT, REGION, Aws, Request, session
-from tests.support.registry import World, generate
-from tests.support.stub_ecr import Answer, Fault
+from tests.analyzer.collect.fakes import ACCOUNT, NOW, REGION, Aws, MemoryStore, Request, session
+from tests.support.registry import World, generate, made_up_region
+from tests.support.stub_ecr import Answer, Fault, serve
 
 OTHER = "us-east-1"
 
@@ -137,3 +140,25 @@ def test_other_services_of_the_account_are_asked_through_one_client_each() -> No
     sts.call("GetCallerIdentity")
     assert made == [("ecr", REGION), ("sts", REGION)]
     assert settings.counts.calls == {"sts:GetCallerIdentity": 1}
+
+
+def test_a_registry_that_was_read_keeps_no_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    regions = [REGION, *(made_up_region(number) for number in range(1, 5))]
+    left: dict[str, set[int]] = {}
+
+    class Watching(SilentProgress):
+        def registry_done(self, summary: RegistrySummary) -> None:
+            mine = left[summary.key.region] = {id(connection) for connection in server.connections}
+            deadline = time.monotonic() + 10
+            # That of STS stays; whoever hung up is forgotten by the server a moment later.
+            while len(mine) > 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+                mine &= {id(connection) for connection in server.connections}
+
+    with serve(generate(2, 3, 2, 1, account=ACCOUNT, region=REGION, registries=len(regions))) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        own = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+        options = CollectOptions(regions=tuple(regions), workers=1, requests_per_second=1e9)
+        result = collect(MemoryStore(), own, options, clock=lambda: NOW, progress=Watching())
+    assert result.status == "complete"
+    assert {region: len(open_) <= 1 for region, open_ in left.items()} == dict.fromkeys(regions, True)

@@ -78,3 +78,30 @@ def test_a_closed_pool_drops_what_waits() -> None:
     release.set()
     assert not lane.waiting
     assert seen == []
+
+
+def test_a_closed_lane_takes_nothing_more() -> None:
+    pool = Pool(1, 1)
+    closed, seen, done = pool.lane(), [], threading.Event()
+    closed.close()
+    closed.submit(lambda: seen.append(1))
+    assert not closed.waiting
+    pool.lane().submit(done.set)
+    assert done.wait(10)
+    assert seen == []
+    pool.close()
+
+
+def test_a_lane_that_always_has_work_lets_another_begin() -> None:
+    pool = Pool(2, 1)
+    full, other = pool.lane(), pool.lane()
+    release, busy, done = threading.Event(), threading.Barrier(3), threading.Event()
+    for _ in range(2):
+        full.submit(task(lambda: busy.wait(10), lambda: release.wait(10)))
+    for _ in range(2):
+        full.submit(task(lambda: done.wait(20)))
+    busy.wait(10)
+    other.submit(done.set)
+    release.set()
+    assert done.wait(10)
+    pool.close()

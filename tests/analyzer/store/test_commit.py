@@ -29,7 +29,7 @@ from analyzer.model.records import (
     WorkloadRead,
     WorkloadUse,
 )
-from analyzer.store import tables
+from analyzer.store import tables, writer
 from analyzer.store.engine import Database
 from analyzer.store.gaps import record_gaps
 from analyzer.store.snapshots import last_run, load_gaps, snapshots_of_run
@@ -322,3 +322,38 @@ def test_gaps_of_a_run_that_left_no_snapshot_are_shown_with_it(database: Databas
         ("us-east-1", "LeaseHeld"),
     ]
     assert [gap.reason for gap in before] == ["old"]
+
+
+@pytest.mark.parametrize(("images", "repositories"), [(3, 100), (100, 2), (0, 1)])
+def test_repositories_are_compared_with_their_own_past_however_many_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch, images: int, repositories: int
+) -> None:
+    monkeypatch.setattr(writer, "_IMAGES_AT_ONCE", images)
+    monkeypatch.setattr(writer, "_REPOSITORIES_AT_ONCE", repositories)
+
+    def night(taken_at_ms: int, sizes: dict[str, int]) -> RegistryRead:
+        # All of them hold the same images under the same tags, and each its own number of them.
+        reads = [
+            RepositoryRead(
+                name,
+                1,
+                ReadStatus.COMPLETE,
+                [image(f"{number}", f"v{number}") for number in range(size)],
+                {"tags": f'{{"size":"{size}"}}'},
+            )
+            for name, size in sizes.items()
+        ]
+        return RegistryRead(KEY, taken_at_ms, ReadStatus.COMPLETE, reads, {})
+
+    nights = [
+        night(1, {"a": 0, "b": 1, "c": 5, "d": 2, "e": 2}),
+        night(2, {"a": 2, "b": 1, "d": 1, "e": 2, "f": 4}),
+        night(3, {"a": 2, "b": 1, "c": 5, "d": 1, "e": 2, "f": 4}),
+    ]
+    for read in nights:
+        commit(database, read)
+        assert latest(database)[1] == stored(read)
+    with database.read() as connection:
+        opened = select(func.count()).where(tables.artifact.c.first_snapshot == 3)
+        # Of the last night only what came back is written.
+        assert connection.execute(opened).scalar_one() == 5
