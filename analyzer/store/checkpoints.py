@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from analyzer.model.records import (
     Artifact,
@@ -32,6 +32,14 @@ from analyzer.store.leases import Lease
 
 #: Of runs that did not end by themselves: killed, or failed.
 _CUT_SHORT = ("running", "failed")
+
+# Every registry needs these, and as a rule there is nothing to find: putting a statement together takes
+# longer than that.
+_KEPT = select(tables.checkpoint).where(
+    tables.checkpoint.c.registry_id == bindparam("registry"),
+    tables.checkpoint.c.read_at_ms.between(bindparam("since"), bindparam("now")),
+)
+_DROP = delete(tables.checkpoint).where(tables.checkpoint.c.registry_id == bindparam("registry"))
 
 
 def save_checkpoints(database: Database, lease: Lease, checkpoints: Sequence[Checkpoint]) -> None:
@@ -58,20 +66,17 @@ def save_checkpoints(database: Database, lease: Lease, checkpoints: Sequence[Che
 
 def load_checkpoints(database: Database, lease: Lease, since_ms: int, now_ms: int) -> list[Checkpoint]:
     """The repositories of the registry read from ``since_ms`` to ``now_ms`` for a snapshot never written."""
-    table = tables.checkpoint
-    query = select(table).where(
-        table.c.registry_id == lease.registry_id, table.c.read_at_ms.between(since_ms, now_ms)
-    )
+    asked = {"registry": lease.registry_id, "since": since_ms, "now": now_ms}
     with database.read() as connection:
         return [
             _unpacked(row.repository, row.created_at_ms, row.read_at_ms, row.payload)
-            for row in connection.execute(query)
+            for row in connection.execute(_KEPT, asked)
         ]
 
 
 def drop_checkpoints(connection: Connection, registry_id: int) -> None:
     """Remove those of a registry: its snapshot is being written."""
-    connection.execute(delete(tables.checkpoint).where(tables.checkpoint.c.registry_id == registry_id))
+    connection.execute(_DROP, {"registry": registry_id})
 
 
 def resumable_snapshots(

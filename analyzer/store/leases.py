@@ -15,17 +15,21 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Select,
     Table,
+    Update,
+    bindparam,
     cast,
     extract,
     func,
-    literal,
     select,
     update,
 )
@@ -97,10 +101,9 @@ class _Row:
     stale_after_ms: int
     heartbeat_seconds: float
 
-    @property
-    def here(self) -> ColumnElement[bool]:
-        """That a row is this one."""
-        return self.table.c[self.column] == self.value
+    def statements(self, database: Database) -> _Statements:
+        """What is asked of it and written to it, by the clock that counts."""
+        return _statements(self.table, self.column, is_sqlite=database.is_sqlite)
 
 
 def _row_of(key: RegistryKey, registry_id: int) -> _Row:
@@ -132,25 +135,20 @@ def _service_row() -> _Row:
 
 
 def _check(connection: Connection, row: _Row, fence: int) -> None:
-    table = row.table
-    # FOR UPDATE holds off a take-over until the transaction ends; SQLite has one writer anyway.
-    query = select(table.c.fence, table.c.holder).where(row.here)
-    found = connection.execute(query.with_for_update()).one_or_none()
+    found = connection.execute(_check_query(row.table, row.column), {"mine": row.value}).one_or_none()
     if found is None or found.fence != fence or found.holder is None:
         raise LeaseError(f"lost the lease on {row.name}: another {row.role} took over; nothing was written")
 
 
 def registry_id(database: Database, key: RegistryKey) -> int:
     """Id of the registry, which is stored if it is new."""
-    table = tables.registry
-    values = {"partition": key.partition, "account": key.account, "region": key.region}
-    query = select(table.c.id).filter_by(**values)
+    values = asdict(key)
     with database.read() as connection:
-        found = connection.execute(query).scalar_one_or_none()
+        found = connection.execute(_REGISTRY, values).scalar_one_or_none()
     if found is None:
         with database.write() as connection:
-            insert_rows(connection, table, [values], only_new=True)
-            found = connection.execute(query).scalar_one()
+            insert_rows(connection, tables.registry, [values], only_new=True)
+            found = connection.execute(_REGISTRY, values).scalar_one()
     return int(found)
 
 
@@ -203,11 +201,9 @@ def _kept_alive(
         stop.set()
         beat.join()
         try:
-            empty: dict[str, object] = {"holder": None, "host": None, "heartbeat_at_ms": None}
-            if row.table is tables.service:
-                # Until when work was done is asked for later.
-                empty["heartbeat_at_ms"] = _now(database, now_ms)
-            _update(database, row, fence, empty)
+            # Until when the service did its work is asked for later.
+            moment = _moment(database, now_ms) if row.table is tables.service else {}
+            _update(database, row, fence, row.statements(database).release, **moment)
         finally:
             _held.discard((row.key, fence))
 
@@ -216,12 +212,11 @@ def _acquire(
     database: Database, row: _Row, holder: str, host: str, now_ms: Callable[[], int]
 ) -> tuple[int, int | None]:
     """The fence of the new holder, and the last sign of life of the one before."""
-    table = row.table
+    statements = row.statements(database)
     with database.write() as connection:
-        insert_rows(connection, table, [{row.column: row.value, "fence": 0}], only_new=True)
-        now = _now(database, now_ms)
-        query = select(table, now.label("now_ms")).where(row.here).with_for_update(of=table)
-        found = connection.execute(query).one()
+        insert_rows(connection, row.table, [{row.column: row.value, "fence": 0}], only_new=True)
+        asked = {"mine": row.value, **_moment(database, now_ms)}
+        found = connection.execute(statements.look, asked).one()
         if (
             found.holder is not None
             and not _is_silent(found.now_ms, found.heartbeat_at_ms, row.stale_after_ms)
@@ -233,18 +228,57 @@ def _acquire(
                 f"(last sign of life {seen})"
             )
         fence = int(found.fence) + 1
-        values = {"fence": fence, "holder": holder, "host": host}
-        connection.execute(
-            update(table).where(row.here).values(**values, acquired_at_ms=now, heartbeat_at_ms=now)
-        )
+        connection.execute(statements.take, {**asked, "fence": fence, "holder": holder, "host": host})
         # Before anybody else can see the row. Should the commit fail, this is a number never used.
         _held.add((row.key, fence))
     return fence, found.heartbeat_at_ms
 
 
-def _now(database: Database, now_ms: Callable[[], int]) -> ColumnElement[int]:
+# Every registry needs these: putting a statement together takes longer than carrying it out.
+_REGISTRY = select(tables.registry.c.id).where(
+    *(tables.registry.c[name] == bindparam(name) for name in ("partition", "account", "region"))
+)
+
+
+class _Statements(NamedTuple):
+    """``mine`` is the row's key and ``held`` its fence; ``now_ms``, if any, is as `_moment` gives it."""
+
+    look: Select[Any]
+    #: Sets fence, holder and host.
+    take: Update
+    beat: Update
+    release: Update
+
+
+@lru_cache(maxsize=4)
+def _statements(table: Table, column: str, *, is_sqlite: bool) -> _Statements:
+    mine, now = table.c[column] == bindparam("mine"), _now(is_sqlite=is_sqlite)
+    taken: dict[str, Any] = {name: bindparam(name) for name in ("fence", "holder", "host")}
+    change = update(table).where(mine, table.c.fence == bindparam("held"))
+    last = now if table is tables.service else None
+    return _Statements(
+        select(table, now.label("now_ms")).where(mine).with_for_update(of=table),
+        update(table).where(mine).values(**taken, acquired_at_ms=now, heartbeat_at_ms=now),
+        change.values(heartbeat_at_ms=now),
+        change.values(holder=None, host=None, heartbeat_at_ms=last),
+    )
+
+
+@lru_cache(maxsize=2)
+def _check_query(table: Table, column: str) -> Select[Any]:
+    # FOR UPDATE holds off a take-over until the transaction ends; SQLite has one writer anyway.
+    mine = table.c[column] == bindparam("mine")
+    return select(table.c.fence, table.c.holder).where(mine).with_for_update()
+
+
+def _now(*, is_sqlite: bool) -> ColumnElement[int]:
     """The moment by the clock that counts, in milliseconds since 1970 UTC."""
-    return literal(now_ms(), BigInteger) if database.is_sqlite else _server_ms()
+    return bindparam("now_ms", type_=BigInteger) if is_sqlite else _server_ms()
+
+
+def _moment(database: Database, now_ms: Callable[[], int]) -> dict[str, int]:
+    """The parameter of `_now`."""
+    return {"now_ms": now_ms()} if database.is_sqlite else {}
 
 
 def _server_ms() -> ColumnElement[int]:
@@ -274,12 +308,12 @@ def held_leases(database: Database, connection: Connection, host: str, now_ms: i
     """All that are taken, by account and region, seen from ``host``; ``now_ms`` is as for `hold_lease`."""
     lease, registry = tables.lease, tables.registry
     query = (
-        select(lease, registry, _now(database, lambda: now_ms).label("now_ms"))
+        select(lease, registry, _now(is_sqlite=database.is_sqlite).label("now_ms"))
         .join(registry, registry.c.id == lease.c.registry_id)
         .where(lease.c.holder.is_not(None))
     )
     found = []
-    for row in connection.execute(query):
+    for row in connection.execute(query, _moment(database, lambda: now_ms)):
         key = RegistryKey(row.partition, row.account, row.region)
         is_gone = row.host == host and _is_dead(row.holder, key, row.fence)
         is_alive = not (is_gone or _is_silent(row.now_ms, row.heartbeat_at_ms))
@@ -314,7 +348,7 @@ def _keep_alive(
 ) -> None:
     while not stop.wait(row.heartbeat_seconds):
         try:
-            held = _update(database, row, fence, {"heartbeat_at_ms": _now(database, now_ms)})
+            held = _update(database, row, fence, row.statements(database).beat, **_moment(database, now_ms))
         except RunError:
             # A database that is busy or away for a moment costs one heartbeat; what counts is the
             # check at commit.
@@ -324,7 +358,7 @@ def _keep_alive(
             return
 
 
-def _update(database: Database, row: _Row, fence: int, values: dict[str, object]) -> bool:
-    mine = row.here & (row.table.c.fence == fence)
+def _update(database: Database, row: _Row, fence: int, statement: Update, **moment: int) -> bool:
+    asked = {"mine": row.value, "held": fence, **moment}
     with database.write() as connection:
-        return connection.execute(update(row.table).where(mine).values(**values)).rowcount == 1
+        return connection.execute(statement, asked).rowcount == 1

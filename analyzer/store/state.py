@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    or_,
+    select,
+)
 
 from analyzer.model.records import Artifact, ImageStatus, ScanSummary
 from analyzer.store import tables
 from analyzer.store.changes import RepositoryState
 from analyzer.store.interning import join_digest
+
+_MEDIA_TYPES = select(tables.media_type.c.id, tables.media_type.c.name)
 
 
 def during(table: FromClause, snapshot: int | ColumnElement[int] | None) -> ColumnElement[bool]:
@@ -25,9 +39,8 @@ def during(table: FromClause, snapshot: int | ColumnElement[int] | None) -> Colu
 
 def media_types(connection: Connection) -> dict[int | None, str | None]:
     """Names of media types by id; None stays None."""
-    table = tables.media_type
     names: dict[int | None, str | None] = {None: None}
-    names.update((key, name) for key, name in connection.execute(select(table.c.id, table.c.name)))
+    names.update((key, name) for key, name in connection.execute(_MEDIA_TYPES))
     return names
 
 
@@ -50,22 +63,17 @@ def load_repositories(
     """The same of several repositories of a registry by their ids, in as many queries as for one."""
     states = {repository_id: RepositoryState() for repository_id in repository_ids}
     tags_of: dict[tuple[int, str], list[str]] = {}
-    for repository_id, name, algorithm, value in connection.execute(_tags(repository_ids, snapshot)):
+    is_now, asked = snapshot is None, parameters(snapshot, owners=repository_ids)
+    for repository_id, name, algorithm, value in connection.execute(_tags(is_now=is_now), asked):
         digest = join_digest(algorithm, value)
         states[repository_id].tags[name] = digest
         tags_of.setdefault((repository_id, digest), []).append(name)
-    pulls = {
-        (repository_id, key): day
-        for repository_id, key, day in _rows(
-            connection, tables.artifact_pull, repository_ids, snapshot, "pulled_day"
-        )
-    }
-    scans = {
-        (row[0], row[1]): ScanSummary(*row[2:])
-        for row in _rows(connection, tables.artifact_scan, repository_ids, snapshot, *ScanSummary._fields)
-    }
+    pulled = _of_images(tables.artifact_pull, "pulled_day", is_now=is_now)
+    pulls = {(owner, key): day for owner, key, day in connection.execute(pulled, asked)}
+    scanned = _of_images(tables.artifact_scan, *ScanSummary._fields, is_now=is_now)
+    scans = {(row[0], row[1]): ScanSummary(*row[2:]) for row in connection.execute(scanned, asked).all()}
     statuses = list(ImageStatus)
-    for row in connection.execute(_artifacts(repository_ids, snapshot)):
+    for row in connection.execute(_artifacts(is_now=is_now), asked):
         (
             repository_id,
             key,
@@ -99,7 +107,22 @@ def load_repositories(
     return states
 
 
-def _artifacts(repository_ids: Sequence[int], snapshot: int | None) -> Select[Any]:
+# What is asked of every registry, often for a few rows: putting a statement together takes longer than
+# its answer does, so each is made once, for now and for a past snapshot.
+
+
+def parameters(snapshot: int | None, **others: object) -> dict[str, Any]:
+    """The parameters of a statement that was made with `moment`."""
+    return others if snapshot is None else {**others, "snapshot": snapshot}
+
+
+def moment(*, is_now: bool) -> ColumnElement[int] | None:
+    """The snapshot of `during` in a statement that is used again for others."""
+    return None if is_now else bindparam("snapshot", type_=Integer)
+
+
+@lru_cache(maxsize=2)
+def _artifacts(*, is_now: bool) -> Select[Any]:
     artifact, digest, subject = tables.artifact, tables.digest, tables.digest.alias("subject")
     return (
         select(
@@ -119,37 +142,35 @@ def _artifacts(repository_ids: Sequence[int], snapshot: int | None) -> Select[An
         )
         .join(digest, digest.c.id == artifact.c.digest_id)
         .outerjoin(subject, subject.c.id == artifact.c.subject_id)
-        .where(artifact.c.repository_id.in_(repository_ids), during(artifact, snapshot))
+        .where(_of(artifact, "repository_id"), during(artifact, moment(is_now=is_now)))
     )
 
 
-def _tags(repository_ids: Sequence[int], snapshot: int | None) -> Select[Any]:
+@lru_cache(maxsize=2)
+def _tags(*, is_now: bool) -> Select[Any]:
     tag, name, digest = tables.tag, tables.tag_name, tables.digest
     return (
         select(tag.c.repository_id, name.c.name, digest.c.algorithm, digest.c.hash)
         .select_from(tag)
         .join(name, name.c.id == tag.c.tag_name_id)
         .join(digest, digest.c.id == tag.c.digest_id)
-        .where(tag.c.repository_id.in_(repository_ids), during(tag, snapshot))
+        .where(_of(tag, "repository_id"), during(tag, moment(is_now=is_now)))
     )
 
 
-def _rows(
-    connection: Connection,
-    table: FromClause,
-    repository_ids: Sequence[int],
-    snapshot: int | None,
-    *columns: str,
-) -> Any:
+@lru_cache(maxsize=4)
+def _of_images(table: Table, *columns: str, is_now: bool) -> Select[Any]:
     """Repository, digest's id and ``columns``."""
     query = select(*(table.c[column] for column in ("repository_id", "digest_id", *columns)))
-    return connection.execute(
-        query.where(table.c.repository_id.in_(repository_ids), during(table, snapshot))
-    ).all()
+    return query.where(_of(table, "repository_id"), during(table, moment(is_now=is_now)))
+
+
+def _of(table: Table, column: str) -> ColumnElement[bool]:
+    return table.c[column].in_(bindparam("owners", expanding=True))
 
 
 def load_settings(
-    connection: Connection, table: FromClause, owner_column: str, owner: int, snapshot: int | None = None
+    connection: Connection, table: Table, owner_column: str, owner: int, snapshot: int | None = None
 ) -> dict[str, str]:
     """Setting name to value (canonical JSON text) of one repository or registry."""
     return load_settings_of(connection, table, owner_column, [owner], snapshot)[owner]
@@ -157,19 +178,24 @@ def load_settings(
 
 def load_settings_of(
     connection: Connection,
-    table: FromClause,
+    table: Table,
     owner_column: str,
     owners: Sequence[int],
     snapshot: int | None = None,
 ) -> dict[int, dict[str, str]]:
     """The same of several by their ids."""
-    value = tables.setting_value
-    query = (
-        select(table.c[owner_column], table.c.name, value.c.value)
-        .join(value, value.c.id == table.c.value_id)
-        .where(table.c[owner_column].in_(owners), during(table, snapshot))
-    )
+    query = _settings(table, owner_column, is_now=snapshot is None)
     found: dict[int, dict[str, str]] = {owner: {} for owner in owners}
-    for owner, name, text in connection.execute(query):
+    for owner, name, text in connection.execute(query, parameters(snapshot, owners=owners)):
         found[owner][name] = text
     return found
+
+
+@lru_cache(maxsize=4)
+def _settings(table: Table, owner_column: str, *, is_now: bool) -> Select[Any]:
+    value = tables.setting_value
+    return (
+        select(table.c[owner_column], table.c.name, value.c.value)
+        .join(value, value.c.id == table.c.value_id)
+        .where(_of(table, owner_column), during(table, moment(is_now=is_now)))
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, Select, and_, bindparam, select
 
 from analyzer.model.records import KnownUse, ReadStatus, RegistryKey, UseKind, WorkloadRead, WorkloadUse
 from analyzer.store import tables
-from analyzer.store.state import during
+from analyzer.store.state import during, moment, parameters
 
 
 class KnownWorkloads(NamedTuple):
@@ -25,14 +26,28 @@ def load_workloads(
     connection: Connection, registry_id: int, snapshot: int | None = None
 ) -> dict[str, KnownWorkloads]:
     """By source, the workloads of a registry's account and region at ``snapshot``, or now."""
-    read, use = tables.workload_read, tables.workload_use
-    workload, reference = tables.workload, tables.image_reference
-    statuses = select(read.c.source, read.c.status)
-    sources = dict(
-        connection.execute(statuses.where(read.c.registry_id == registry_id, during(read, snapshot))).all()
-    )
+    is_now, asked = snapshot is None, parameters(snapshot, registry=registry_id)
+    sources: dict[str, str] = dict(connection.execute(_statuses(is_now=is_now), asked).all())
     uses: dict[str, dict[tuple[int, int, int], WorkloadUse]] = {source: {} for source in sources}
-    query = (
+    for source, workload_id, reference_id, kind, name, text in connection.execute(
+        _uses(is_now=is_now), asked
+    ):
+        uses[source][workload_id, reference_id, kind] = WorkloadUse(name, text, UseKind(kind))
+    return {source: KnownWorkloads(status, uses[source]) for source, status in sources.items()}
+
+
+@lru_cache(maxsize=2)
+def _statuses(*, is_now: bool) -> Select[Any]:
+    read = tables.workload_read
+    return select(read.c.source, read.c.status).where(
+        read.c.registry_id == bindparam("registry"), during(read, moment(is_now=is_now))
+    )
+
+
+@lru_cache(maxsize=2)
+def _uses(*, is_now: bool) -> Select[Any]:
+    use, workload, reference = tables.workload_use, tables.workload, tables.image_reference
+    return (
         select(
             use.c.source,
             use.c.workload_id,
@@ -43,11 +58,8 @@ def load_workloads(
         )
         .join(workload, workload.c.id == use.c.workload_id)
         .join(reference, reference.c.id == use.c.image_reference_id)
-        .where(use.c.registry_id == registry_id, during(use, snapshot))
+        .where(use.c.registry_id == bindparam("registry"), during(use, moment(is_now=is_now)))
     )
-    for source, workload_id, reference_id, kind, name, text in connection.execute(query):
-        uses[source][workload_id, reference_id, kind] = WorkloadUse(name, text, UseKind(kind))
-    return {source: KnownWorkloads(status, uses[source]) for source, status in sources.items()}
 
 
 def known_uses(connection: Connection, key: RegistryKey) -> dict[str, list[KnownUse]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, exists, func, insert, or_, select, update
 
 from analyzer.model.records import (
     Checkpoint,
@@ -53,6 +53,52 @@ _OF_A_REPOSITORY = (
     tables.tag,
     tables.repository_setting,
     tables.repository_fact,
+)
+
+# Statements that every registry needs are put together once: that takes longer than a small answer to
+# them does.
+_REFUSED = (
+    select(
+        tables.repository.c.name,
+        tables.repository.c.created_at_ms,
+        tables.digest.c.algorithm,
+        tables.digest.c.hash,
+        tables.manifest_refusal.c.image_status,
+    )
+    .select_from(tables.manifest_refusal)
+    .join(tables.repository, tables.repository.c.id == tables.manifest_refusal.c.repository_id)
+    .join(tables.registry, tables.registry.c.id == tables.repository.c.registry_id)
+    .join(tables.digest, tables.digest.c.id == tables.manifest_refusal.c.digest_id)
+    .where(*(tables.registry.c[name] == bindparam(name) for name in ("partition", "account", "region")))
+)
+_LAST_NUMBER = select(func.max(tables.snapshot.c.number)).where(
+    tables.snapshot.c.registry_id == bindparam("registry")
+)
+_PRESENT = (
+    select(
+        tables.repository.c.name,
+        tables.repository.c.created_at_ms,
+        tables.repository.c.id,
+        tables.repository_read.c.status,
+    )
+    .join(tables.repository_read, tables.repository_read.c.repository_id == tables.repository.c.id)
+    .where(
+        tables.repository.c.registry_id == bindparam("registry"),
+        tables.repository_read.c.gone_snapshot.is_(None),
+    )
+)
+_FORGET_REFUSALS = delete(tables.manifest_refusal).where(
+    tables.manifest_refusal.c.repository_id.in_(
+        select(tables.repository.c.id).where(tables.repository.c.registry_id == bindparam("registry"))
+    ),
+    or_(
+        tables.manifest_refusal.c.digest_id.in_(select(tables.manifest.c.digest_id)),
+        ~exists().where(
+            tables.artifact.c.repository_id == tables.manifest_refusal.c.repository_id,
+            tables.artifact.c.digest_id == tables.manifest_refusal.c.digest_id,
+            tables.artifact.c.gone_snapshot.is_(None),
+        ),
+    ),
 )
 
 
@@ -162,29 +208,10 @@ class Store:
 
     def refused_manifests(self, key: RegistryKey) -> Mapping[tuple[tuple[str, int], str], ImageStatus]:
         """(repository, digest) of manifests that were refused, with the image's status then."""
-        refusal, repository, digest = tables.manifest_refusal, tables.repository, tables.digest
-        query = (
-            select(
-                repository.c.name,
-                repository.c.created_at_ms,
-                digest.c.algorithm,
-                digest.c.hash,
-                refusal.c.image_status,
-            )
-            .select_from(refusal)
-            .join(repository, repository.c.id == refusal.c.repository_id)
-            .join(tables.registry, tables.registry.c.id == repository.c.registry_id)
-            .join(digest, digest.c.id == refusal.c.digest_id)
-            .where(
-                tables.registry.c.account == key.account,
-                tables.registry.c.region == key.region,
-                tables.registry.c.partition == key.partition,
-            )
-        )
         with self._database.read() as connection:
             return {
                 ((name, created), join_digest(algorithm, value)): ImageStatus(status)
-                for name, created, algorithm, value, status in connection.execute(query)
+                for name, created, algorithm, value, status in connection.execute(_REFUSED, asdict(key))
             }
 
     def known_uses(self, key: RegistryKey) -> Mapping[str, Sequence[KnownUse]]:
@@ -277,21 +304,12 @@ class _Ids:
 
 
 def _next_number(connection: Connection, registry_id: int) -> int:
-    table = tables.snapshot
-    last = connection.execute(
-        select(func.max(table.c.number)).where(table.c.registry_id == registry_id)
-    ).scalar()
-    return int(last or 0) + 1
+    return int(connection.execute(_LAST_NUMBER, {"registry": registry_id}).scalar() or 0) + 1
 
 
 def _present_repositories(connection: Connection, registry_id: int) -> dict[tuple[str, int], _Known]:
-    repository, read = tables.repository, tables.repository_read
-    query = (
-        select(repository.c.name, repository.c.created_at_ms, repository.c.id, read.c.status)
-        .join(read, read.c.repository_id == repository.c.id)
-        .where(repository.c.registry_id == registry_id, read.c.gone_snapshot.is_(None))
-    )
-    return {(name, created): _Known(key, status) for name, created, key, status in connection.execute(query)}
+    rows = connection.execute(_PRESENT, {"registry": registry_id})
+    return {(name, created): _Known(key, status) for name, created, key, status in rows}
 
 
 def _batches(reads: Sequence[RepositoryRead]) -> Iterator[Sequence[RepositoryRead]]:
@@ -388,22 +406,9 @@ class _SnapshotWriter:
         self._flush()
 
     def refusals(self, read: RegistryRead) -> None:
-        repository, refusal = tables.repository, tables.manifest_refusal
-        manifest, artifact = tables.manifest, tables.artifact
-        mine = select(repository.c.id).where(repository.c.registry_id == self._registry_id)
-        present = exists().where(
-            artifact.c.repository_id == refusal.c.repository_id,
-            artifact.c.digest_id == refusal.c.digest_id,
-            artifact.c.gone_snapshot.is_(None),
-        )
+        refusal, connection = tables.manifest_refusal, self._connection
         # What was read since, or is gone, is refused no more; what is refused now is written below.
-        connection = self._connection
-        connection.execute(
-            delete(refusal).where(
-                refusal.c.repository_id.in_(mine),
-                or_(refusal.c.digest_id.in_(select(manifest.c.digest_id)), ~present),
-            )
-        )
+        connection.execute(_FORGET_REFUSALS, {"registry": self._registry_id})
         if not read.refusals:
             return
         ids = self._repository_ids()

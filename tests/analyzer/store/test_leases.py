@@ -40,6 +40,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
     """The clock that counts, on PostgreSQL too."""
     clock = _Clock()
     monkeypatch.setattr(leases, "_server_ms", lambda: literal(clock.now_ms, BigInteger))
+    # Made anew for each moment, which these statements now hold.
+    monkeypatch.setattr(leases, "_statements", leases._statements.__wrapped__)
     return clock
 
 
@@ -310,12 +312,12 @@ def test_heartbeat_outlives_a_database_that_is_away_for_a_moment(
 ) -> None:
     monkeypatch.setattr(leases, "_HEARTBEAT_SECONDS", 0.01)
     failures = threading.Semaphore(3)
-    really = leases._update
+    really: Any = leases._update
 
-    def fails_at_first(*args: Any) -> bool:
+    def fails_at_first(*args: Any, **values: int) -> bool:
         if failures.acquire(blocking=False):
             raise RunError("the database is locked")
-        return really(*args)
+        return really(*args, **values)
 
     monkeypatch.setattr(leases, "_update", fails_at_first)
     with store.lease(KEY, "a", HOST) as lease:
