@@ -74,6 +74,9 @@ _OF_OTHERS = {
     "pull_files",
     "pull_target",
     "puller",
+    "service",
+    "service_job",
+    "service_slot",
 }
 _OF_OTHERS |= {"pruned_snapshot"}
 
