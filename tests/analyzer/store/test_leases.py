@@ -317,7 +317,7 @@ def test_heartbeat_outlives_a_database_that_is_away_for_a_moment(
     def fails_at_first(*args: Any, **values: int) -> bool:
         if failures.acquire(blocking=False):
             raise RunError("the database is locked")
-        return really(*args, **values)
+        return bool(really(*args, **values))
 
     monkeypatch.setattr(leases, "_update", fails_at_first)
     with store.lease(KEY, "a", HOST) as lease:
