@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from analyzer.acceptance import AcceptedGap, split_gaps
 from analyzer.assembly import Question, assemble_report
@@ -20,17 +23,22 @@ from analyzer.hygiene.estate import Estate
 from analyzer.hygiene.judging import Agreements, judge
 from analyzer.lifecycle.frontier import sweep
 from analyzer.lifecycle.frontier_pricing import price_frontier
+from analyzer.lifecycle.in_force import policies_in_force
+from analyzer.lifecycle.policy import Policy
+from analyzer.lifecycle.recommend import InForce
 from analyzer.lifecycle.replay import Past
 from analyzer.loading import Loaded, load
-from analyzer.model.frames import Frames, LifecycleFacts
+from analyzer.model.frames import Frames, Int64, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
 from analyzer.model.history import Outcomes
 from analyzer.model.pull_report import PullReport
+from analyzer.model.recommendation import RecommendReport
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
 from analyzer.model.units import ScopeChoice, from_ms, to_ms
 from analyzer.outcomes import policy_outcomes
 from analyzer.pricing import PriceBook
+from analyzer.recommending import RecommendQuestion, back_tested, recommend
 from analyzer.recorded_pulls import PULL_DAYS, judge_recorded
 from analyzer.references import use_words
 from analyzer.standing_gaps import standing_gaps
@@ -40,11 +48,12 @@ from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames
 from analyzer.store.history_frames import load_history, policies_changed
 from analyzer.store.manifests import load_size_conflicts
+from analyzer.store.names import load_digest_ids
 from analyzer.store.slots import OnRun
 from analyzer.store.snapshots import SnapshotRef, snapshots_of_run
 from analyzer.store.writer import Store
 from analyzer.transfer_summary import summarize_transfers
-from analyzer.trending import Present, report_trend
+from analyzer.trending import Candidate, Present, report_trend
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -139,16 +148,32 @@ def make_report(database: Database, options: ReportOptions) -> Report:
     present = Present(
         snapshots=loaded.snapshots, frames=frames, facts=loaded.facts, families=families, storage=storage
     )
+
+    @cache
+    def past() -> Past:
+        """The stored past, which is read where something asks for it."""
+        return Past(load_history(database, loaded.snapshots))
+
+    recommendations, followed = _recommendations(database, loaded, options, at_ms, past)
     return replace(
         report,
         frontier=_frontier(frames, loaded.facts, families, at_ms, options.prices),
-        trend=report_trend(database, present, options.prices, at_ms=at_ms),
-        outcomes=_outcomes(database, loaded.snapshots),
+        recommendations=recommendations,
+        trend=report_trend(
+            database,
+            present,
+            options.prices,
+            at_ms=at_ms,
+            candidates=[Candidate(name="recommended", title="Recommended policies", policies=followed)]
+            if followed
+            else (),
+        ),
+        outcomes=_outcomes(database, loaded.snapshots, past),
     )
 
 
 def judge_report(database: Database, loaded: Loaded, options: ReportOptions) -> tuple[Report, Storage]:
-    """The report on what is ``loaded``, without frontier, trend and outcomes; and its storage."""
+    """The report on what is ``loaded``, without frontier, trend, outcomes and recommended policies; and its storage."""
     frames = loaded.frames
     pulls = judge_recorded(
         database, frames, loaded.families, loaded.settings, loaded.snapshots, options.prices, days=PULL_DAYS
@@ -195,12 +220,52 @@ def judge_report(database: Database, loaded: Loaded, options: ReportOptions) -> 
     return replace(report, findings=judge(Estate(known), options.agreements)), storage
 
 
-def _outcomes(database: Database, snapshots: Sequence[SnapshotRef]) -> Outcomes | None:
+def _outcomes(
+    database: Database, snapshots: Sequence[SnapshotRef], past: Callable[[], Past]
+) -> Outcomes | None:
     """What came of changes of policies; the past is read only where there was one."""
     with database.read() as connection:
         if not policies_changed(connection, snapshots):
             return None
-    return policy_outcomes(Past(load_history(database, snapshots)))
+    return policy_outcomes(past())
+
+
+def _recommendations(
+    database: Database, loaded: Loaded, options: ReportOptions, at_ms: int, past: Callable[[], Past]
+) -> tuple[RecommendReport | None, Mapping[int, Policy]]:
+    """The policies to put, replayed over the stored past, and all policies by row once they are put.
+
+    None where no repository can have one; no policies where none is to be put.
+    """
+    rows = np.flatnonzero(~loaded.frames.is_public)
+    if not len(rows):
+        return None, {}
+
+    def digest_ids(digests: Sequence[str]) -> Int64:
+        with database.read() as connection:
+            return load_digest_ids(connection, digests)
+
+    policies, policy_of, problems = policies_in_force(loaded.frames)
+    recommended = recommend(
+        RecommendQuestion(
+            rows=rows,
+            at_ms=at_ms,
+            scope=options.scope,
+            usage=loaded.known_usage,
+            coverage=loaded.coverage,
+        ),
+        loaded.frames,
+        loaded.facts,
+        loaded.families,
+        options.prices,
+        InForce(policies=policies, policy_of=policy_of, problems=problems),
+        digests=loaded.digests,
+        digest_ids=digest_ids,
+    )
+    if not recommended.policies:
+        return recommended.report, {}
+    followed = dict(recommended.followed(policies, policy_of))
+    return back_tested(recommended, loaded.frames, past(), options.prices), followed
 
 
 def _frontier(

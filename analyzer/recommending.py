@@ -6,7 +6,7 @@ force, so that what a repository saves is what ``what-if`` says of the same poli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -82,6 +82,14 @@ class Recommended:
     policy_of: Int64
     needs: Needs
 
+    def followed(self, in_force: Sequence[Policy], policy_of: Int64) -> Iterator[tuple[int, Policy]]:
+        """Every row's policy once the advice is followed; ``policy_of``: those of ``in_force`` till then."""
+        for row, (mine, theirs) in enumerate(zip(self.policy_of.tolist(), policy_of.tolist(), strict=True)):
+            if mine >= 0:
+                yield row, self.policies[mine]
+            elif theirs >= 0:
+                yield row, in_force[theirs]
+
 
 def recommend(
     question: RecommendQuestion,
@@ -91,7 +99,7 @@ def recommend(
     prices: PriceBook,
     in_force: InForce,
     *,
-    digests: Callable[[Int64], list[str]],
+    digests: Callable[[Int64], Sequence[str]],
     digest_ids: Callable[[Sequence[str]], Int64],
 ) -> Recommended:
     """The advice on the repositories in question.
@@ -128,7 +136,7 @@ class _Recommender:
         families: Families,
         prices: PriceBook,
         in_force: InForce,
-        digests: Callable[[Int64], list[str]],
+        digests: Callable[[Int64], Sequence[str]],
         digest_ids: Callable[[Sequence[str]], Int64],
     ) -> None:
         self._question = question

@@ -114,6 +114,11 @@ def render_csvs(report: Report) -> dict[str, str]:
         **frontier,
         **({"groups.csv": _table(COLUMNS, group_rows(report, neutral))} if report.groups else {}),
         **({} if report.findings is None else {"findings.csv": render_findings_csv(report.findings)}),
+        **(
+            {}
+            if report.recommendations is None
+            else {"recommendations.csv": render_recommendations_csv(report.recommendations)}
+        ),
         **({} if report.pulls is None else _pulls(report.pulls)),
         **({} if report.outcomes is None else {"outcomes.csv": render_outcomes_csv(report.outcomes)}),
         **({} if report.trend is None else {"trend.csv": render_trend_csv(report.trend)}),

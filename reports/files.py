@@ -14,6 +14,8 @@ from reports.columns import render_columns
 from reports.csv import render_csvs
 from reports.html import render_html
 from reports.json import render_json
+from reports.recommend_scripts import script_text, terraform_text
+from reports.recommend_words import advice
 from reports.what_if_csv import what_if_csv
 from reports.what_if_json import render_what_if
 
@@ -22,6 +24,8 @@ def write_report(report: Report, output_dir: Path, *, what_if: Simulation | None
     """Write report.html, report.json and the CSV tables into ``output_dir``; their paths, in that order.
 
     The last table is columns.csv, which says what each column of the others means.
+
+    Where policies are recommended, recommended.tf and recommended.sh have them all.
 
     With ``what_if`` the page has a section on that simulation, and beside it stand what-if.json,
     what-if.csv (a row per repository) and what-if-images.csv (one per image that is touched).
@@ -35,6 +39,11 @@ def write_report(report: Report, output_dir: Path, *, what_if: Simulation | None
         "report.json": render_json(report),
         **render_csvs(report),
     }
+    if report.recommendations is not None and advice(report.recommendations):
+        texts |= {
+            "recommended.tf": terraform_text(report.recommendations),
+            "recommended.sh": script_text(report.recommendations),
+        }
     if what_if is not None:
         texts |= {
             "what-if.json": render_what_if(what_if),

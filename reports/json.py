@@ -47,6 +47,7 @@ from reports.missing import (
 )
 from reports.outcome import outcomes_object
 from reports.pulls_json import pulls_object
+from reports.recommend_json import recommend_object
 from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded, rounded_costs, shared_bytes
 from reports.settings_json import registry_settings, repository_settings
 from reports.text import json_escaped
@@ -77,6 +78,11 @@ def render_json(report: Report) -> str:
         "ages": _ages(report),
         **({"frontier": _frontier(report.frontier)} if report.frontier else {}),
         **({} if report.findings is None else {"findings": findings_object(report.findings)}),
+        **(
+            {}
+            if report.recommendations is None
+            else {"recommendations": recommend_object(report.recommendations, in_full=False)}
+        ),
         **({} if report.pulls is None else {"pulls": pulls_object(report.pulls)}),
         **({} if report.trend is None else {"trend": trend_object(report.trend)}),
         **({} if report.outcomes is None else {"outcomes": outcomes_object(report.outcomes)}),

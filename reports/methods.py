@@ -73,6 +73,18 @@ METHODS: Final = (
         " rows do not add up. A saving is promised at the scope where it cannot be overstated.",
     ),
     Method(
+        name="recommended",
+        title="Recommended policies",
+        text="Of all orders of rules for the tag families of a repository the one is taken that frees most"
+        " and keeps every needed image; a rule's number covers the oldest needed image that it decides on,"
+        " and as many pushes as are to come within the margin. The evaluator of what-if judges each policy"
+        " on the images of the snapshot, and once more at the end of the margin, before it is shown. A"
+        " saving is what leaves the bill beyond what the policy in force would take, at the end that cannot"
+        " overstate it.",
+        source="ECR user guide, Lifecycle policy properties",
+        section="recommended",
+    ),
+    Method(
         name="ages",
         title="Age of stored bytes",
         text="A layer is as old as the newest image that holds it, counted from its push to {at}. Every"

@@ -31,6 +31,7 @@ from reports.method_page import method_section
 from reports.money_page import MoneySection, groups_section, money_section, registries_section
 from reports.outcome_page import outcome_section
 from reports.pulls_page import pulls_section
+from reports.recommend_page import recommend_section
 from reports.rounding import CENT_DECIMALS, Costs, rounded_costs
 from reports.settings_page import settings_section
 from reports.trend_page import trend_section
@@ -107,7 +108,7 @@ def _sections(
         ("trend", "Growth, and what is to be expected", "Growth", trend_section(report)),
         ("ages", "How old the stored bytes are", "Ages", ages_section(report)),
         ("waste", "Waste, and what only looks like it", "Waste", waste_section(report)),
-        # Policies to set: recommended ones, with the text to paste.
+        ("recommended", "Policies to set", "Policies", recommend_section(report)),
         ("fewer", "What if we kept fewer", "Keeping fewer", fewer_section(report)),
         ("what-if", "What if the policy changed", "What if", simulated),
         ("outcomes", "What changes of policies came to", "Policy changes", outcome_section(report)),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from analyzer.model.frontier import PricedFrontier
     from analyzer.model.history import Outcomes
     from analyzer.model.pull_report import PullReport
+    from analyzer.model.recommendation import RecommendReport
     from analyzer.model.trends import TrendReport
 
 #: What ``Money.leaves_out`` says of bytes that nobody knows, in the words that reports show.
@@ -260,6 +261,8 @@ class Report:
     pulls: PullReport | None = None
     #: What the checks found; None where that was not worked out. Gaps stand here, not there.
     findings: FindingsReport | None = None
+    #: The policies to put; None where that was not worked out. Gaps stand here, not there.
+    recommendations: RecommendReport | None = None
     #: How what is stored grew, and will; None where that was not worked out. Gaps stand here, not there.
     trend: TrendReport | None = None
     #: What came of changes of lifecycle policies; None where the stored nights have none.

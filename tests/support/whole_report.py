@@ -23,6 +23,7 @@ from analyzer.showback import group_by_tag
 from tests.support.findings_fixture import with_findings
 from tests.support.frontier_fixture import with_frontier
 from tests.support.pulls_fixture import FINDINGS, pull_report, recorded_pulls
+from tests.support.recommend_fixture import with_recommendations
 from tests.support.report_fixture import HOSTILE, build_report
 from tests.support.trend_fixture import with_trend
 
@@ -51,8 +52,10 @@ def whole_report(repositories: int, *, prefix: str = "", **options: Any) -> Repo
         groups=(group_by_tag(rows, "team"),),
         pulls=replace(pull_report(*FINDINGS), recorded=recorded_pulls()),
     )
-    report = replace(report, outcomes=_outcomes(report, hostile=bool(options.get("hostile"))))
-    return with_trend(with_findings(with_frontier(report), hostile=bool(options.get("hostile"))))
+    hostile = bool(options.get("hostile"))
+    report = replace(report, outcomes=_outcomes(report, hostile=hostile))
+    found = with_trend(with_findings(with_frontier(report), hostile=hostile))
+    return with_recommendations(found, hostile=hostile)
 
 
 def _outcomes(report: Report, *, hostile: bool) -> Outcomes:
