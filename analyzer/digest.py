@@ -11,11 +11,13 @@ from analyzer.model.digest import (
     Changes,
     Digest,
     Outlook,
+    PolicyAdvice,
     RepositoryChange,
     Standing,
     Thresholds,
 )
 from analyzer.model.lint import Severity
+from analyzer.model.recommendation import Status
 from analyzer.model.records import Gap
 from analyzer.model.results import Report, RepositoryRow
 from analyzer.model.trends import Forecast, NoForecast
@@ -118,6 +120,20 @@ def actions_of(report: Report) -> tuple[ActionLine, ...]:
     )[:FEW]
 
 
+def advice_of(report: Report) -> PolicyAdvice | None:
+    """What the policies that ``report`` recommends come to; None where it was not worked out."""
+    found = report.recommendations
+    if found is None:
+        return None
+    statuses = [row.status for row in found.repositories]
+    return PolicyAdvice(
+        to_put=sum(status.advises for status in statuses),
+        safer=statuses.count(Status.SAFER),
+        saving_low=found.saving_low,
+        saving_high=found.saving_high,
+    )
+
+
 def outlook_of(forecast: Forecast | NoForecast | None) -> tuple[Outlook, ...]:
     """Where each scenario of a forecast ends; nothing where there is none."""
     if not isinstance(forecast, Forecast):
@@ -159,6 +175,7 @@ def build_digest(
         changes=None if report is None or previous is None else changes_between(previous, report),
         alerts=() if report is None else alerts_of(report, earlier, thresholds),
         actions=() if report is None else actions_of(report),
+        advice=None if report is None else advice_of(report),
         findings=severities,
         outlook=() if report is None or report.trend is None else outlook_of(report.trend.forecast),
         failures=tuple(failures),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from analyzer.model.digest import Changes, Digest, DigestTexts, Standing
+from analyzer.model.digest import Changes, Digest, DigestTexts, PolicyAdvice, Standing
 from analyzer.model.units import Money, iso
 from reports.figures import counted, headline_money, listed, moment, size, span
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded
@@ -64,6 +64,8 @@ def _lines(digest: Digest, shown: Callable[[str], str]) -> list[str]:
             f"{_named(action.place, shown)}: {shown(action.what)}"
             for action in digest.actions
         ]
+    if digest.advice is not None and digest.advice.to_put:
+        lines += ["", *_advice_lines(digest.advice)]
     if digest.findings is not None:
         found = [f"{number:,} {severity}" for severity, number in digest.findings if number]
         lines += ["", f"Open findings: {', '.join(found) or 'none'}"]
@@ -94,6 +96,17 @@ def _standing_lines(now: Standing) -> list[str]:
         lines.append(f"Not included: {'; '.join(left_out)}")
     if now.gaps:
         lines.append(f"{counted(now.gaps, 'gap')}: what could not be read is in the report")
+    return lines
+
+
+def _advice_lines(advice: PolicyAdvice) -> list[str]:
+    saving = span(
+        *(headline_money(end.amount, end.currency) for end in (advice.saving_low, advice.saving_high))
+    )
+    policies = counted(advice.to_put, "lifecycle policy", "lifecycle policies")
+    lines = [f"Recommended: {policies} that take no needed image; saving per month: {saving}"]
+    if advice.safer:
+        lines.append(f"Policies in force that take needed images: {advice.safer:,}")
     return lines
 
 
@@ -195,6 +208,14 @@ def _document(digest: Digest) -> dict[str, Any]:
             {"place": action.place, "what": action.what, "saving": _plain_known(action.saving)}
             for action in digest.actions
         ],
+        "recommendations": None
+        if digest.advice is None
+        else {
+            "to_put": digest.advice.to_put,
+            "safer": digest.advice.safer,
+            "saving_low": _plain_known(digest.advice.saving_low),
+            "saving_high": _plain_known(digest.advice.saving_high),
+        },
         "findings": None if digest.findings is None else dict(digest.findings),
         "forecast": [
             {"scenario": one.name, "at": iso(one.at), "cost": _plain_known(one.cost)}

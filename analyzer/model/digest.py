@@ -80,6 +80,19 @@ class ActionLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAdvice:
+    """What the recommended lifecycle policies come to."""
+
+    #: Repositories that a policy should be put in.
+    to_put: int
+    #: Of these: the policy in force takes images that are needed.
+    safer: int
+    #: Per month, of following all of the advice: at the end that cannot overstate it, and at the other.
+    saving_low: Money
+    saving_high: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """What it will cost if policies are as they are, or others."""
 
@@ -102,6 +115,8 @@ class Digest:
     alerts: tuple[str, ...]
     #: Dearest first; their savings overlap.
     actions: tuple[ActionLine, ...]
+    #: None where no policies were looked for.
+    advice: PolicyAdvice | None
     #: How many open findings of each severity, most severe first; None where none were looked for.
     findings: tuple[tuple[str, int], ...] | None
     #: The end of each scenario that was forecast; empty where nothing was.

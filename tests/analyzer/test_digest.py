@@ -8,11 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from analyzer.digest import alerts_of, build_digest, changes_between, outlook_of
-from analyzer.model.digest import Thresholds
+from analyzer.digest import advice_of, alerts_of, build_digest, changes_between, outlook_of
+from analyzer.model.digest import PolicyAdvice, Thresholds
+from analyzer.model.recommendation import Status
 from analyzer.model.results import Report, ScopedMoney
 from analyzer.model.trends import Forecast, ForecastPoint, NoForecast, ScenarioForecast, Span
 from analyzer.model.units import Money
+from tests.support.recommend_fixture import recommendations_of
 from tests.support.report_fixture import HOSTILE, build_report, nothing_known
 
 BEFORE = build_report(6, gaps=True)
@@ -105,6 +107,20 @@ def test_a_night_that_failed_has_a_digest_too() -> None:
     )
     assert digest.is_alarming
     assert (digest.now, digest.changes, digest.actions, digest.findings) == (None, None, (), None)
+
+
+def test_recommended_policies_are_told_by_how_many_there_are_and_what_all_of_them_save() -> None:
+    found = recommendations_of(BEFORE)
+    statuses = (Status.SET, Status.SAFER, Status.REPLACE, Status.KEEP, Status.UNKNOWN)
+    rows = tuple(
+        replace(row, status=status) for row, status in zip(found.repositories, statuses, strict=False)
+    )
+    assert len(rows) == len(statuses)
+    report = replace(BEFORE, recommendations=replace(found, repositories=rows))
+    assert advice_of(report) == PolicyAdvice(
+        to_put=3, safer=1, saving_low=found.saving_low, saving_high=found.saving_high
+    )
+    assert advice_of(BEFORE) is None
 
 
 def test_a_forecast_is_told_by_where_each_scenario_ends() -> None:

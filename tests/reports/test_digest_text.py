@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from analyzer.digest import build_digest
-from analyzer.model.digest import Digest, Thresholds
+from analyzer.model.digest import Digest, PolicyAdvice, Thresholds
+from analyzer.model.units import Money
 from reports.digest_text import LONGEST, digest_texts
 from reports.text import UNSEEN
 from tests.support.report_fixture import HOSTILE, build_report, nothing_known
@@ -78,6 +80,20 @@ def test_it_is_never_longer_than_a_message_and_says_what_is_left_away() -> None:
     assert len(json.loads(texts.json)["alerts"]) == 500
 
 
+def test_recommended_policies_are_told_with_what_they_save_and_with_those_that_take_too_much() -> None:
+    advice = PolicyAdvice(
+        to_put=3, safer=1, saving_low=Money(Decimal("12.5")), saving_high=Money(Decimal(20))
+    )
+    texts = digest_texts(replace(_digest(), advice=advice))
+    assert "Recommended: 3 lifecycle policies that take no needed image; saving per month: $12.50–$20.00" in (
+        texts.plain
+    )
+    assert "Policies in force that take needed images: 1\n" in texts.plain
+    assert json.loads(texts.json)["recommendations"]["saving_low"]["amount"] == "12.50"
+    nothing = replace(advice, to_put=0, safer=0)
+    assert "Recommended" not in digest_texts(replace(_digest(), advice=nothing)).plain
+
+
 def test_the_same_digest_has_the_same_id() -> None:
     assert digest_texts(_digest()).id == digest_texts(_digest()).id
     assert digest_texts(_digest()).id != digest_texts(_digest(alerts=("new",))).id
@@ -91,6 +107,7 @@ def test_json_has_money_as_everywhere() -> None:
         "now",
         "changes",
         "actions",
+        "recommendations",
         "findings",
         "forecast",
         "places",
