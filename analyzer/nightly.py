@@ -173,7 +173,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
 
 
 def judge_report(database: Database, loaded: Loaded, options: ReportOptions) -> tuple[Report, Storage]:
-    """The report on what is ``loaded``, without frontier, trend, outcomes and recommended policies; and its storage."""
+    """The report on what is ``loaded`` as far as its findings need it, and its storage."""
     frames = loaded.frames
     pulls = judge_recorded(
         database, frames, loaded.families, loaded.settings, loaded.snapshots, options.prices, days=PULL_DAYS
