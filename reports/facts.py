@@ -122,6 +122,17 @@ def possibly_reached(report: Report) -> str:
     )
 
 
+def redacted_words(report: Report) -> str:
+    """What a report without names leaves out; "" of any other."""
+    if report.redacted is None:
+        return ""
+    left_out = f" Left out: {listed(list(report.redacted))}." if report.redacted else ""
+    return (
+        "Names are pseudonyms, the same for the same name, and texts of yours are gone; figures and regions"
+        f" are as they were.{left_out}"
+    )
+
+
 def moment_of_snapshot(report: Report) -> str:
     """Which run the report shows, when it read, and to when ages count."""
     own = [row.taken_at for row in report.registries if row.run == report.run]

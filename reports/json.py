@@ -64,6 +64,7 @@ def render_json(report: Report) -> str:
         "at": iso(report.at),
         "scope": report.scope,
         "stale_days": report.stale_days,
+        **({} if report.redacted is None else {"redacted": {"left_out": list(report.redacted)}}),
         "snapshot": _snapshot(report),
         "totals": _totals(report),
         "repositories": [_repository(report, costs, n) for n in range(len(report.repositories))],

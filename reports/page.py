@@ -24,7 +24,7 @@ from analyzer.model.simulation import Simulation
 from reports.cards import Card, cost_card, stored_card, waste_card
 from reports.cells import Tone
 from reports.changed_card import changed_card
-from reports.facts import completeness, covers, moment_of_snapshot, scope_of_money
+from reports.facts import completeness, covers, moment_of_snapshot, redacted_words, scope_of_money
 from reports.findings_page import actions_section, check_anchors, findings_section
 from reports.frontier import fewer_section
 from reports.method_page import method_section
@@ -66,6 +66,8 @@ class Page:
     completeness_tone: Tone
     has_gaps: bool
     scope: str
+    #: What a report without names leaves out; "" of any other.
+    redacted: str
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
     #: The ids of the rows that cells may lead to.
@@ -87,6 +89,7 @@ def build_page(report: Report, what_if: Simulation | None = None) -> Page:
         completeness_tone=tone,
         has_gaps=bool(report.gaps or report.accepted_gaps),
         scope=scope_of_money(report),
+        redacted=redacted_words(report),
         cards=tuple(filter(None, (cost_card(report), stored_card(report), changed, waste_card(report)))),
         sections=tuple(_sections(report, money, costs, what_if)),
         anchors=frozenset((*(row.anchor for row in money.repositories.rows), *check_anchors(report))),

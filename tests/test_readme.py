@@ -36,6 +36,7 @@ UNSAID = {
     "--account": "whichever the credentials belong to",
     "--ip-ranges": "what AWS publishes",
     "--max-snapshot-age": "the schedule's longest pause, --misfire-grace and 2 hours",
+    "--redact-key": "a new key",
     "--prices": "the bundled price book",
 }
 
@@ -116,6 +117,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--owner",
         "--partition",
         "--policy",
+        "--redact",
         "--repository",
         "--rows",
         "--run",

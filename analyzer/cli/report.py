@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +66,18 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Add to the report what this lifecycle policy would do to every repository; may be repeated.",
 )
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Make a report that can be shared: names become pseudonyms, texts are left out, figures stay.",
+)
+@click.option(
+    "--redact-key",
+    envvar="DEMURRAGE_REDACT_KEY",
+    show_envvar=True,
+    metavar="KEY",
+    help="Makes the same pseudonyms as every other report with this secret.  [a new key]",
+)
 @report_options
 @group_by_option
 @agreement_options
@@ -79,6 +92,8 @@ def report_command(
     run: int | None,
     at: datetime | None,
     policies: tuple[Path, ...],
+    redact: bool,  # noqa: FBT001 (click gives it by name)
+    redact_key: str | None,
     scope: str,
     stale_days: int,
     prices: Path | None,
@@ -96,6 +111,8 @@ def report_command(
     shared = common(context)
     if policies and output_dir is None:
         raise InputError("--policy is about the report's files; add --output-dir DIR, or ask what-if")
+    if redact:
+        _require_redactable(context, output_dir, policies)
     tried = [(path, *read_policy_document(shared, path)) for path in policies]
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     agreements = take_agreements(options)
@@ -115,14 +132,50 @@ def report_command(
         tag_keys=group_by,
         agreements=agreements,
     )
+    change = _redaction(redact_key, own_prices=prices is not None) if redact else None
     with nullcontext(output_dir) if output_dir or not publishing else temporary_folder() as folder:
-        report, files = write_answer(shared, database, folder, asked, policies=tried, told=output_dir)
+        report, files = write_answer(
+            shared, database, folder, asked, policies=tried, told=output_dir, change=change
+        )
         if publishing is not None and folder is not None:
             names = {path.relative_to(folder).as_posix(): path for path in files}
             told = publishing.publish(report, names, tell)
             if not shared.quiet:
                 tell(told)
     return WITH_GAPS if report.gaps else 0
+
+
+#: Of a key for pseudonyms: fewer could be tried out.
+_KEY_CHARACTERS = 16
+
+
+def _require_redactable(context: click.Context, output_dir: Path | None, policies: Sequence[Path]) -> None:
+    """Raise InputError where names would stand beside a report without them."""
+    if policies:
+        raise InputError("--redact leaves out what policies would do; ask without --policy")
+    if context.get_parameter_source("publish") is ParameterSource.COMMANDLINE:
+        raise InputError(
+            "--redact makes a report to hand on, not one of those that are published; ask without --publish"
+        )
+    if output_dir is not None and output_dir.is_dir() and any(output_dir.iterdir()):
+        raise InputError(
+            f"--redact: --output-dir {output_dir} is not empty, and what is there may hold names; name a new"
+            " folder"
+        )
+
+
+def _redaction(key: str | None, *, own_prices: bool) -> Callable[[Report], Report]:
+    """What takes names out of a report; raises InputError for a key that is easily guessed."""
+    from functools import partial
+
+    from analyzer.redaction import redact
+
+    if key is not None and len(key) < _KEY_CHARACTERS:
+        raise InputError(
+            f"--redact-key is {len(key)} characters long, which can be guessed; give {_KEY_CHARACTERS}"
+        )
+    secret = secrets.token_bytes(32) if key is None else key.encode("utf-8", "surrogateescape")
+    return partial(redact, key=secret, own_prices=own_prices)
 
 
 def asked_report(
@@ -161,16 +214,19 @@ def write_answer(
     *,
     policies: Sequence[tuple[Path, Policy, str]] = (),
     told: Path | None,
+    change: Callable[[Report], Report] | None = None,
 ) -> tuple[Report, list[Path]]:
     """Make the report, write its files, print its headline and where it is; gives it and them.
 
-    ``told`` is where it is said to be. ``output_dir`` was found to be writable: that it no longer is fails
-    the run, with RunError.
+    ``told`` is where it is said to be, ``change`` makes another report of it. ``output_dir`` was
+    found to be writable: that it no longer is fails the run, with RunError.
     """
     from analyzer.nightly import make_report
     from reports import write_report
 
     report = make_report(database, options)
+    if change is not None:
+        report = change(report)
     files: list[Path] = []
     if output_dir is not None:
         try:

@@ -32,7 +32,7 @@ _GAPS = 10
 
 def report_table(report: Report) -> str:
     """The headline of a report and where its money is, at the scope that was asked for."""
-    from reports.facts import contents, not_read, possibly_reached
+    from reports.facts import contents, not_read, possibly_reached, redacted_words
 
     totals = report.totals
     amounts = (
@@ -41,11 +41,12 @@ def report_table(report: Report) -> str:
         totals.orphaned_cost.repository,
         totals.orphaned_cost.registry,
     )
-    earlier, reached = not_read(report), possibly_reached(report)
+    earlier, reached, redacted = not_read(report), possibly_reached(report), redacted_words(report)
     registries = _counted(totals.registries, "registry", "registries")
     lines = [
         f"{registries}, {contents(report)}; {_snapshots(report)} (run {report.run})",
         *([f"{earlier}."] if earlier else []),
+        *([redacted] if redacted else []),
         "",
         *_storage(report),
         *_orphaned(report),

@@ -267,3 +267,5 @@ class Report:
     trend: TrendReport | None = None
     #: What came of changes of lifecycle policies; None where the stored nights have none.
     outcomes: Outcomes | None = None
+    #: None, or that names are pseudonyms: then the parts that were left out for it, in words.
+    redacted: tuple[str, ...] | None = None
