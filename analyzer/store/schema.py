@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VERSION_TABLE = "demurrage_schema"
 
 #: The last revision in the folder of migrations: what the program works with.
-REVISION = "0006"
+REVISION = "0007"
 
 #: How often the version is looked for in a file that somebody writes just then.
 _LOOKS = 5

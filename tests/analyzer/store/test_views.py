@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnClause, column, inspect, select, table
+from sqlalchemy import ColumnClause, column, inspect, select, table, text
 
 from analyzer.model.records import (
+    ABSENT,
     Artifact,
     BlobReference,
+    Gap,
     ImageStatus,
     Kind,
     Manifest,
@@ -23,11 +27,25 @@ from analyzer.model.records import (
     WorkloadUse,
 )
 from analyzer.model.units import from_ms
+from analyzer.retention import parse_retention
 from analyzer.store.engine import Database
+from analyzer.store.facts import write_facts
+from analyzer.store.pruning import prune_registry
 from analyzer.store.writer import Store
 from tests.analyzer.store.examples import KEY, commit
 from tests.strategies.registries import sha256, sha512
 
+_FIGURES = (
+    "images",
+    "indexes",
+    "referrers",
+    "unknown_artifacts",
+    "untagged_images",
+    "orphaned_images",
+    "logical_bytes",
+    "physical_bytes",
+    "unique_bytes",
+)
 _COLUMNS = {
     "v_images": ("account", "region", "repository", "digest", "pushed_at", "image_status", "last_pull"),
     "v_tags": ("account", "region", "repository", "tag", "digest"),
@@ -49,7 +67,14 @@ _COLUMNS = {
         "times",
     ),
     "v_manifests": ("digest", "media_type", "kind", "size_bytes"),
+    "v_registries": ("partition", "account", "region", "snapshot", "run", "taken_at", "status"),
+    "v_repositories": ("account", "region", "repository", "created_at", "status", *_FIGURES),
+    "v_lifecycle_policies": ("account", "region", "repository", "policy"),
+    "v_gaps": ("account", "region", "repository", "run", "call", "reason", "detail", "times"),
+    "v_daily": ("day", "account", "region", "repository", "created_at", "status", *_FIGURES),
 }
+#: The figures as ``repository_fact`` calls them.
+_FACTS = tuple(name.replace("unknown_artifacts", "unknown") for name in _FIGURES)
 _PLACE = (KEY.account, KEY.region, "app")
 
 
@@ -152,3 +177,84 @@ def test_manifests_are_those_ever_read(database: Database) -> None:
         ],
         key=str,
     )
+
+
+def _night(database: Database, day: int, names: tuple[str, ...], **more: Any) -> None:
+    """A snapshot of repositories of these names, at two in the morning, with 10 bytes in each a day."""
+    read = RegistryRead(
+        KEY,
+        day * 86_400_000 + 7_200_000,
+        ReadStatus.COMPLETE,
+        [RepositoryRead(name, 5_001, ReadStatus.COMPLETE, (), more.get(name, {})) for name in names],
+        gaps=more.get("gaps", ()),
+    )
+    number = commit(database, read)
+    figures = dict.fromkeys(_FACTS, day)
+    write_facts(database, KEY, number, {(name, 5_001): figures for name in names}, 0)
+
+
+def test_registries_show_their_newest_snapshot(database: Database) -> None:
+    _night(database, 1, ("app",))
+    _night(database, 2, ("app",))
+    assert _rows(database, "v_registries") == [
+        (KEY.partition, KEY.account, KEY.region, 2, 2, "1970-01-03T02:00:00.000Z", "complete")
+    ]
+
+
+def test_repositories_are_those_of_now_and_days_those_of_then(database: Database) -> None:
+    _night(database, 1, ("app", "gone"))
+    _night(database, 1, ("app", "gone"))
+    _night(database, 3, ("app",))
+    place = (KEY.account, KEY.region)
+    then = "1970-01-01T00:00:05.001Z"
+    assert _rows(database, "v_repositories") == [(*place, "app", then, "complete", *([3] * len(_FIGURES)))]
+    assert _rows(database, "v_daily") == [
+        ("1970-01-02", *place, "app", then, "complete", *([1] * len(_FIGURES))),
+        ("1970-01-02", *place, "gone", then, "complete", *([1] * len(_FIGURES))),
+        ("1970-01-04", *place, "app", then, "complete", *([3] * len(_FIGURES))),
+    ]
+
+
+def test_days_stay_as_they_are_when_others_are_pruned(database: Database) -> None:
+    for day in (1, 2, 3):
+        _night(database, day, ("app", "gone") if day < 3 else ("app",))
+    before = [row for row in _rows(database, "v_daily") if row[0] != "1970-01-03"]
+    with Store(database, lambda: 0).lease(KEY, "test", "host") as lease:
+        prune_registry(database, lease, parse_retention("last 1, monthly"), 4 * 86_400_000)
+    kept = {row[0] for row in _rows(database, "v_daily")}
+    assert _rows(database, "v_daily") == [row for row in before if row[0] in kept] != []
+
+
+def test_repositories_without_figures_are_unknown_and_not_empty(database: Database) -> None:
+    commit(database, _read())
+    ((*_, status, images, _, _, _, _, _, _, _, size),) = _rows(database, "v_repositories")
+    assert (status, images, size) == ("complete", None, None)
+
+
+def test_policies_are_those_in_force_and_null_is_none(database: Database) -> None:
+    text = '{"rules": [{"description": "\u00e4 \\"quoted\\" %s"}]}'
+    _night(database, 1, ("app", "bare", "unread"), app={"lifecycle_policy_text": '"old"'})
+    settings = {"app": {"lifecycle_policy_text": json.dumps(text)}, "bare": {"lifecycle_policy_text": ABSENT}}
+    _night(database, 2, ("app", "bare", "unread"), **settings)
+    place = (KEY.account, KEY.region)
+    assert _rows(database, "v_lifecycle_policies") == [(*place, "app", text), (*place, "bare", None)]
+
+
+def test_gaps_are_those_of_the_newest_snapshot(database: Database) -> None:
+    gap = Gap(KEY.account, KEY.region, "app", "ecr:DescribeImages", "AccessDenied", "no", 3)
+    _night(database, 1, ("app",), gaps=[replace(gap, reason="Older")])
+    _night(database, 2, ("app",), gaps=[gap])
+    assert _rows(database, "v_gaps") == [
+        (KEY.account, KEY.region, "app", 2, "ecr:DescribeImages", "AccessDenied", "no", 3)
+    ]
+
+
+def test_the_readme_asks_each_view_something_that_it_answers(database: Database) -> None:
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sql\n(SELECT account, region, taken_at.*?)```", readme, re.DOTALL)
+    queries = [query.strip() for query in block.split(";") if query.strip()]
+    asked = [re.findall(r"FROM (v_[a-z_]+)", query) for query in queries]
+    assert sorted(view for views in asked for view in views) == sorted(_COLUMNS)
+    with database.read() as connection:
+        for query in queries:
+            assert connection.execute(text(query)).all() == []
