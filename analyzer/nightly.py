@@ -164,7 +164,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
             present,
             options.prices,
             at_ms=at_ms,
-            candidates=[Candidate(name="recommended", title="Recommended policies", policies=followed)]
+            candidates=[Candidate(name="recommended", title="recommended policies", policies=followed)]
             if followed
             else (),
         ),

@@ -36,8 +36,8 @@ _MOST_FORECAST: Final = 50
 _LINES: Final[dict[ScenarioName, tuple[str, str, str]]] = {
     "none": ("warn", "7 4", ", long dashes"),
     "current": ("accent", "", ""),
-    "recommended": ("text", "2 4", ", dotted"),
-    "candidate": ("text", "2 4", ", dotted"),
+    "recommended": ("good", "2 4", ", dotted"),
+    "candidate": ("good", "2 4", ", dotted"),
 }
 
 

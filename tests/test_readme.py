@@ -117,6 +117,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--owner",
         "--partition",
         "--policy",
+        "--recommended",
         "--redact",
         "--repository",
         "--rows",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from analyzer.lifecycle.policy import Policy
     from analyzer.model.frames import Bools, Frames, Int64
     from analyzer.model.usage import Coverage, Usage
+    from analyzer.pricing import PriceBook
+    from analyzer.recommending import Recommended, RecommendQuestion
     from analyzer.references import ImageReference, InUse
     from analyzer.what_if import World
 
@@ -305,6 +307,23 @@ def read_policy_document(shared: Common, path: Path) -> tuple[Policy, str]:
         if shared.format == "json":
             shared.write(json.dumps(error_document(error), indent=2))
         raise
+
+
+def advice_on(world: World, question: RecommendQuestion, prices: PriceBook) -> Recommended:
+    """The policies recommended in ``world``, beside those in force there."""
+    from analyzer.lifecycle.recommend import InForce
+    from analyzer.recommending import recommend
+
+    return recommend(
+        question,
+        world.frames,
+        world.facts,
+        world.families,
+        prices,
+        InForce(policies=world.policies, policy_of=world.policy_of, problems=world.policy_problems),
+        digests=world.digests,
+        digest_ids=world.digest_ids,
+    )
 
 
 def matching_rows(frames: Frames, globs: Sequence[str]) -> tuple[Int64, tuple[str, ...]]:

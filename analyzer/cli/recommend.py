@@ -22,7 +22,7 @@ from analyzer.cli.common import (
     prices_option,
     scope_option,
 )
-from analyzer.cli.judging import matching_rows, needed_images, needed_options, tell_warnings
+from analyzer.cli.judging import advice_on, matching_rows, needed_images, needed_options, tell_warnings
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -146,11 +146,10 @@ class _Asked:
         from dataclasses import replace
 
         from analyzer.acceptance import split_gaps
-        from analyzer.lifecycle.recommend import InForce
         from analyzer.lifecycle.replay import Past
         from analyzer.model.recommendation import RecommendOptions
         from analyzer.model.units import to_ms
-        from analyzer.recommending import RecommendQuestion, back_tested, recommend
+        from analyzer.recommending import RecommendQuestion, back_tested
         from analyzer.store.history_frames import load_history
         from analyzer.store.opening import open_database
         from analyzer.what_if import gaps_about, load_world
@@ -182,16 +181,7 @@ class _Asked:
             gaps=open_gaps,
             warnings=(*left_out, *needed.warnings, *needed.of_workloads),
         )
-        recommended = recommend(
-            question,
-            world.frames,
-            world.facts,
-            world.families,
-            prices,
-            InForce(policies=world.policies, policy_of=world.policy_of, problems=world.policy_problems),
-            digests=world.digests,
-            digest_ids=world.digest_ids,
-        )
+        recommended = advice_on(world, question, prices)
         report = recommended.report
         if self.back_test and recommended.policies:
             past = Past(load_history(database, world.snapshots))

@@ -20,11 +20,17 @@ from analyzer.cli.common import (
     load_price_book,
     prices_option,
 )
-from analyzer.cli.judging import read_policy_document
+from analyzer.cli.judging import advice_on, needed_images, read_policy_document
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from analyzer.lifecycle.policy import Policy
+    from analyzer.model.frames import Int64
     from analyzer.model.trends import TrendReport
+    from analyzer.pricing import PriceBook
+    from analyzer.what_if import World
 
 
 @click.command("trend", context_settings=HELP)
@@ -53,6 +59,12 @@ if TYPE_CHECKING:
     help="Forecast also with this lifecycle policy in these repositories; may be repeated.",
 )
 @click.option(
+    "--recommended/--no-recommended",
+    default=True,
+    show_default=True,
+    help="Forecast also with the policies that `demurrage recommend` would put.",
+)
+@click.option(
     "--run", type=click.IntRange(min=1), metavar="N", help="Look at the registries as of run N.  [the last]"
 )
 @click.option(
@@ -73,6 +85,7 @@ def trend_command(
     days: int | None,
     since: datetime | None,
     policies: tuple[Path, ...],
+    recommended: bool,  # noqa: FBT001 (click hands it over by name)
     run: int | None,
     top: int,
     prices: Path | None,
@@ -82,9 +95,9 @@ def trend_command(
 
     Day by day from the stored snapshots, with new and freed bytes; before the first snapshot
     reconstructed from the push times of the images that are still there, which is a lower bound. The
-    forecast replays measured pushes under no policies, those in force and, with --policy, others. Days
-    that are not known are gaps; with too little history there is no forecast, and it says so. Asks
-    nothing of AWS and changes nothing.
+    forecast replays measured pushes under no policies, those in force, those that `demurrage recommend`
+    would put and, with --policy, others. Days that are not known are gaps; with too little history there
+    is no forecast, and it says so. Asks nothing of AWS and changes nothing.
 
     Exit status: 0 done; 4 something was not read.
     """
@@ -115,7 +128,13 @@ def trend_command(
         storage=analyze(world.frames, now_ms=world.at_ms, stale_days=1),
     )
     # Public repositories can have no policy.
-    judged = rows[~world.frames.is_public[rows]].tolist()
+    judged = rows[~world.frames.is_public[rows]]
+    candidates = [
+        Candidate(name="candidate", title=str(path), policies=dict.fromkeys(judged.tolist(), policy))
+        for path, policy, _ in tried
+    ]
+    if recommended and (followed := _followed(world, judged, book)):
+        candidates.insert(0, Candidate(name="recommended", title="recommended policies", policies=followed))
     report = report_trend(
         database,
         present,
@@ -123,15 +142,29 @@ def trend_command(
         at_ms=world.at_ms,
         days=TREND_DAYS if days is None else days,
         globs=repositories,
-        candidates=[
-            Candidate(name="candidate", title=str(path), policies=dict.fromkeys(judged, policy))
-            for path, policy, _ in tried
-        ],
+        candidates=candidates,
     )
     open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
     report = replace(report, gaps=tuple(open_gaps), accepted_gaps=tuple(covered))
     shared.write(_rendered(report, shared.format, top))
     return WITH_GAPS if report.gaps else 0
+
+
+def _followed(world: World, rows: Int64, prices: PriceBook) -> Mapping[int, Policy]:
+    """Every repository's policy once those recommended for ``rows`` are put; nothing without any."""
+    from analyzer.recommending import RecommendQuestion
+
+    if not len(rows):
+        return {}
+    needed = needed_images(world, None, "all", (), whole_registries=True)
+    advice = advice_on(
+        world,
+        RecommendQuestion(
+            rows=rows, at_ms=world.at_ms, usage=needed.usage, coverage=needed.coverage, fleet=False
+        ),
+        prices,
+    )
+    return dict(advice.followed(world.policies, world.policy_of)) if advice.policies else {}
 
 
 def _rendered(report: TrendReport, form: str, top: int) -> str:

@@ -74,10 +74,35 @@ def test_a_policy_that_is_tried_is_a_scenario_of_its_name(demurrage: Cli, tmp_pa
     )
     (tmp_path / "one.json").write_text(f'{{"rules":[{rule}]}}', encoding="utf-8")
     trend = json.loads(
-        demurrage("trend", "--db", URL, "--policy", "one.json", "--repository", "app", "--format", "json").out
+        demurrage(
+            "trend",
+            "--db",
+            URL,
+            "--policy",
+            "one.json",
+            "--no-recommended",
+            "--repository",
+            "app",
+            "--format",
+            "json",
+        ).out
     )
     scenarios = trend["forecast"]["scenarios"]
     assert [one["title"] for one in scenarios] == ["no policies", "current policies", "one.json"]
     assert [one["repositories_with_policy"] for one in scenarios] == [0, 1, 1]
     assert scenarios[2]["points"][-1]["artifacts"]["high"] == 1
     assert {row["repository"] for row in trend["forecast"]["repositories"]} == {"app"}
+
+
+@pytest.mark.usefixtures("aws")
+def test_recommended_policies_are_forecast_as_the_report_does(demurrage: Cli) -> None:
+    assert demurrage("collect", "--region", "eu-west-1").status == 0
+    report = json.loads(demurrage("report", "--format", "json").out)
+    trend = json.loads(demurrage("trend", "--format", "json").out)
+    advised = any(
+        row["status"] in {"set", "replace", "safer"} for row in report["recommendations"]["repositories"]
+    )
+    assert trend["forecast"] == report["trend"]["forecast"]
+    if "scenarios" in trend["forecast"]:
+        names = [one["name"] for one in trend["forecast"]["scenarios"]]
+        assert ("recommended" in names) == advised
