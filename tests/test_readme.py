@@ -108,6 +108,7 @@ def test_every_option_that_is_not_in_the_table_has_a_reason() -> None:
         "--days",
         "--dry-run",
         "--fleet",
+        "--for-pulls",
         "--for-verify",
         "--images",
         "--list-checks",

@@ -41,6 +41,11 @@ def _checked_role(_context: click.Context, _parameter: click.Parameter, value: s
 )
 @click.option("--without-public", is_flag=True, help="With policy: without what reads public registries.")
 @click.option("--for-verify", is_flag=True, help="With policy: with what `demurrage verify` needs.")
+@click.option(
+    "--for-pulls",
+    is_flag=True,
+    help="With policy: with what `demurrage ingest` needs in an account; with base-policy: for a trail.",
+)
 @global_options
 @click.pass_context
 def role_command(
@@ -53,6 +58,7 @@ def role_command(
     without_workloads: bool,
     without_public: bool,
     for_verify: bool,
+    for_pulls: bool,
 ) -> int:
     """Print the role that demurrage needs, for you to review and roll out.
 
@@ -67,7 +73,9 @@ def role_command(
     from analyzer.collect.permissions import (
         BASE,
         PUBLIC,
+        PULLS,
         READER,
+        TRAIL,
         VERIFY,
         WORKLOADS,
         permissions_of,
@@ -75,7 +83,12 @@ def role_command(
     )
     from analyzer.collect.regions import PUBLIC_PARTITION
 
-    parts = set(BASE if form == "base-policy" else (*READER, VERIFY) if for_verify else READER)
+    is_base = form == "base-policy"
+    parts = set(BASE if is_base else READER)
+    if for_verify and not is_base:
+        parts |= {VERIFY}
+    if for_pulls:
+        parts |= {TRAIL} if is_base else set(PULLS)
     if without_workloads:
         parts -= set(WORKLOADS)
     if without_public or partition != PUBLIC_PARTITION:

@@ -30,6 +30,8 @@ TRAIL: Final = "trail"
 LOOKUP: Final = "lookup"
 #: Where the regions of pullers are to be told by their instances and endpoints.
 MACHINES: Final = "machines"
+#: What of these the role in an account needs; the trail's bucket is read without it.
+PULLS: Final = (LOOKUP, MACHINES)
 
 #: By source of workloads, what it is for and what reading it takes. All of it lists what there is in
 #: the account, so a narrower resource would let in no less; and what is about single functions, models

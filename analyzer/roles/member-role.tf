@@ -52,6 +52,12 @@ variable "verify_previews" {
   default     = false
 }
 
+variable "pulls" {
+  description = "Whether `demurrage ingest` may read CloudTrail's event history, and where instances and endpoints are."
+  type        = bool
+  default     = false
+}
+
 data "aws_partition" "current" {}
 
 data "aws_caller_identity" "current" {}
@@ -184,6 +190,17 @@ data "aws_iam_policy_document" "verify" {
   }
 }
 
+data "aws_iam_policy_document" "pulls" {
+  statement {
+    resources = ["*"]
+    actions = [
+      "cloudtrail:LookupEvents",
+      "ec2:DescribeInstances",
+      "ec2:DescribeVpcEndpoints",
+    ]
+  }
+}
+
 resource "aws_iam_role" "demurrage" {
   name                 = var.role_name
   description          = "Read-only, for demurrage"
@@ -216,6 +233,13 @@ resource "aws_iam_role_policy" "verify" {
   name   = "verify"
   role   = aws_iam_role.demurrage.id
   policy = data.aws_iam_policy_document.verify.json
+}
+
+resource "aws_iam_role_policy" "pulls" {
+  count  = var.pulls ? 1 : 0
+  name   = "pulls"
+  role   = aws_iam_role.demurrage.id
+  policy = data.aws_iam_policy_document.pulls.json
 }
 
 output "role_arn" {

@@ -21,9 +21,11 @@ from analyzer.collect.examination import examine
 from analyzer.collect.permissions import (
     BASE,
     PUBLIC,
+    PULLS,
     READER,
     REGIONS,
     REGISTRY,
+    TRAIL,
     VERIFY,
     WORKLOADS,
     permissions_of,
@@ -494,6 +496,8 @@ def test_the_policy_is_printed_for_the_partition(demurrage: Cli) -> None:
     assert json.loads(outcome.out) == policy_document(permissions_of(parts), "aws-cn")
     outcome = demurrage("role", "policy")
     assert json.loads(outcome.out) == policy_document(permissions_of(READER), "aws")
+    outcome = demurrage("role", "policy", "--for-pulls")
+    assert json.loads(outcome.out) == policy_document(permissions_of((*READER, *PULLS)), "aws")
     outcome = demurrage("role", "policy", "--without-workloads", "--without-public")
     assert json.loads(outcome.out) == policy_document(permissions_of((REGISTRY, REGIONS)), "aws")
 
@@ -502,6 +506,8 @@ def test_the_base_policy_leads_into_the_role_and_no_other(demurrage: Cli) -> Non
     outcome = demurrage("role", "base-policy", "--name", "/audit/reader")
     assert json.loads(outcome.out) == policy_document(permissions_of(BASE), "aws", role="audit/reader")
     assert '"arn:aws:iam::*:role/audit/reader"' in outcome.out
+    outcome = demurrage("role", "base-policy", "--for-pulls")
+    assert json.loads(outcome.out) == policy_document(permissions_of((*BASE, TRAIL)), "aws")
     outcome = demurrage("role", "base-policy", "--name", "*")
     assert outcome.status == 2
 

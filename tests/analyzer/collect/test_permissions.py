@@ -26,6 +26,7 @@ from analyzer.collect.permissions import (
     PERMISSIONS,
     PUBLIC,
     PUBLIC_REPOSITORIES,
+    PULLS,
     READER,
     REGIONS,
     REGISTRY,
@@ -249,6 +250,7 @@ def _expected(rows: tuple[Permission, ...]) -> dict[str, str]:
         ({"Workloads": "false"}, (REGISTRY, REGIONS, PUBLIC)),
         ({"PublicRegistry": "false"}, (REGISTRY, REGIONS, *WORKLOADS)),
         ({"VerifyPreviews": "true"}, (*READER, VERIFY)),
+        ({"Pulls": "true"}, (*READER, *PULLS)),
         (
             {"Workloads": "false", "PublicRegistry": "false", "VerifyPreviews": "true"},
             (REGISTRY, REGIONS, VERIFY),
@@ -285,7 +287,7 @@ def test_the_stack_lets_in_whom_it_is_told(
 
 
 def test_the_stacks_role_is_one_that_iam_takes() -> None:
-    role = _cloudformation(ExternalId="night", VerifyPreviews="true")
+    role = _cloudformation(ExternalId="night", VerifyPreviews="true", Pulls="true")
     with mock_aws():
         iam = boto3.client("iam", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
         iam.create_role(
@@ -340,6 +342,7 @@ def test_the_terraform_module_grants_what_is_called_and_nothing_else() -> None:
         "public": (PUBLIC,),
         "workloads": WORKLOADS,
         "verify": (VERIFY,),
+        "pulls": PULLS,
     }
     assert set(documents) == {"trust", *expected}
     for name, parts in expected.items():
@@ -365,6 +368,7 @@ def test_the_terraform_module_makes_one_role_with_those_policies() -> None:
         ("aws_iam_role_policy", "public"),
         ("aws_iam_role_policy", "workloads"),
         ("aws_iam_role_policy", "verify"),
+        ("aws_iam_role_policy", "pulls"),
     ]
     for kind, name, body in resources:
         document = "trust" if kind == "aws_iam_role" else name
