@@ -27,9 +27,12 @@ CANNOT_RUN = 1
 @click.command("doctor", context_settings=HELP)
 @collect_options
 @click.option("--for-verify", is_flag=True, help="Look for the permissions of `demurrage verify` as well.")
+@click.option(
+    "--for-pulls", is_flag=True, help="Look for the permissions of `demurrage ingest --lookup` as well."
+)
 @global_options
 @click.pass_context
-def doctor_command(context: click.Context, /, *, for_verify: bool, **options: Any) -> int:
+def doctor_command(context: click.Context, /, *, for_verify: bool, for_pulls: bool, **options: Any) -> int:
     """Check configuration, credentials, database, disk and every permission.
 
     Takes the options of `demurrage collect` and asks whether such a run would work. Reads a little of
@@ -46,7 +49,7 @@ def doctor_command(context: click.Context, /, *, for_verify: bool, **options: An
     checks = check_surroundings(context)
     checks += check_database(shared.db_location, round(now * 1000), folder=shared.data_folder)
     asks_clusters = bool(options["eks_pods"] or options["kubeconfig"])
-    aws, further = _ask_aws(shared, for_verify=for_verify, **options)
+    aws, further = _ask_aws(shared, for_verify=for_verify, for_pulls=for_pulls, **options)
     found = judge([*checks, *further], aws, datetime.fromtimestamp(now, UTC), asks_clusters=asks_clusters)
     shared.write(examination_json(found) if shared.format == "json" else examination_text(found))
     return _status(found)
@@ -58,7 +61,9 @@ def _status(found: Examination) -> int:
     return 0 if found.is_clean else WITH_GAPS
 
 
-def _ask_aws(shared: Common, *, for_verify: bool, **options: Any) -> tuple[AwsFacts | None, list[Check]]:
+def _ask_aws(
+    shared: Common, *, for_verify: bool, for_pulls: bool, **options: Any
+) -> tuple[AwsFacts | None, list[Check]]:
     """What AWS answered; None, and why it was not asked, where the configuration does not even lead there."""
     from analyzer.collect.examination import examine
     from analyzer.model.checks import Check, CheckStatus
@@ -76,7 +81,8 @@ def _ask_aws(shared: Common, *, for_verify: bool, **options: Any) -> tuple[AwsFa
         return None, [check]
     chosen = aws_choice(regions, len(sessions), **options)
     with _shown_progress(quiet=shared.quiet) as progress:
-        return examine(sessions, chosen, for_verify=for_verify, progress=progress), []
+        facts = examine(sessions, chosen, for_verify=for_verify, for_pulls=for_pulls, progress=progress)
+        return facts, []
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from analyzer.collect.ecr_public import SERVICE, open_public_api
 from analyzer.collect.permissions import (
     ORGANIZATION,
     PUBLIC,
+    PULLS,
     REGIONS,
     REGISTRY,
     UNITS,
@@ -46,6 +47,7 @@ from analyzer.collect.probes import (
     probe_place,
     probe_public_place,
     probe_public_registry,
+    probe_pulls,
     probe_regions,
 )
 from analyzer.collect.refusals import RefusedError, one_line
@@ -104,13 +106,15 @@ def examine(
     options: CollectOptions,
     *,
     for_verify: bool = False,
+    for_pulls: bool = False,
     clock: Callable[[], float] = time.time,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> AwsFacts:
     """Look at everything that ``options`` name.
 
-    ``for_verify`` is whether the permissions of `verify` are wanted too; ``clock`` gives seconds since
-    1970 UTC; ``progress`` is told, in the caller's thread, how many registries of how many are done.
+    ``for_verify`` and ``for_pulls`` are whether the permissions of `verify` and of `ingest --lookup` are
+    wanted too; ``clock`` gives seconds since 1970 UTC; ``progress`` is told, in the caller's thread, how
+    many registries of how many are done.
     Raises InputError where the options make no sense; all else that is wrong is part of the answer.
     """
     check_options(options, len(sessions))
@@ -131,7 +135,7 @@ def examine(
             return facts
         facts.places = find_places(sessions, options, settings)
         parts = (REGISTRY, VERIFY) if for_verify else (REGISTRY,)
-        _probe_all(facts, facts.places, settings, options, parts, progress)
+        _probe_all(facts, facts.places, settings, options, (*parts, *(PULLS if for_pulls else ())), progress)
     except DemurrageError as error:
         facts.unusable = error
     finally:
@@ -179,7 +183,10 @@ def _probe(
         api = open_public_api(place.access, settings)
         return probe_public_place(api, place.key, place.access.caller, permissions_of((PUBLIC,)))
     client = AwsRegistryClient(place, settings)
-    found = probe_place(client, wanted)
+    of_pulls = [row for row in wanted if row.part in PULLS]
+    found = probe_place(client, [row for row in wanted if row not in of_pulls])
+    if of_pulls and found.out_of_reach is None:
+        found.probed += probe_pulls(client.service, of_pulls)
     if sources and found.out_of_reach is None:
         rows = permissions_of(tuple(map(workload_part, sources)))
         workloads = probe_workloads(client, sources, rows)

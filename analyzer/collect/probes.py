@@ -108,24 +108,29 @@ _OF_PUBLIC: Mapping[str, Callable[[_Repository], Mapping[str, object]]] = {
     "ecr-public:ListTagsForResource": lambda one: {"resourceArn": one.arn},
 }
 
+#: What is asked of each registry's account and region where pulls are wanted.
+_OF_PULLS: Mapping[str, Mapping[str, object]] = {
+    "cloudtrail:LookupEvents": {"MaxResults": 1},
+    # EC2 gives no fewer.
+    "ec2:DescribeInstances": {"MaxResults": 5},
+    "ec2:DescribeVpcEndpoints": {"MaxResults": 1},
+}
+
 #: Why some permissions are never tried.
 UNTRIED: Mapping[str, str] = {
     "ecr:StartLifecyclePolicyPreview": "not tried: to ask is to start a preview",
     # Entering each account is the first thing that `find_places` does; whom it lets in is told there.
     "sts:AssumeRole": "not tried by itself: see which accounts are entered",
-    # Of ingest, which says of each what it was refused.
+    # Of the trail's bucket, which ingest is told of and doctor is not.
     **dict.fromkeys(
         (
             "cloudtrail:DescribeTrails",
             "cloudtrail:GetEventSelectors",
             "cloudtrail:GetTrailStatus",
-            "cloudtrail:LookupEvents",
-            "ec2:DescribeInstances",
-            "ec2:DescribeVpcEndpoints",
             "s3:GetObject",
             "s3:ListBucket",
         ),
-        "not tried: it is for pulls, see what ingest says",
+        "not tried: it is for a trail's bucket, see what ingest says",
     ),
 }
 
@@ -190,6 +195,7 @@ def tried_actions() -> frozenset[str]:
             *(_PUBLIC_REGISTRIES, _PUBLIC_LISTING),
             *_OF_PUBLIC,
             *UNTRIED,
+            *_OF_PULLS,
             *(_LIST_REGIONS, _DESCRIBE_REGIONS),
             *(_LIST_ACCOUNTS, _LIST_ROOTS, *_OF_UNIT),
         }
@@ -256,6 +262,17 @@ def probe_public_place(
             prober.ask(api, action, parameters_of(repository), f"asked about {repository.name}")
     found.probed = prober.verdicts()
     return found
+
+
+def probe_pulls(open_service: Callable[[str], Answering], rows: Iterable[Permission]) -> list[Probed]:
+    """Whether the calls are granted that ``ingest --lookup`` makes in one account and region.
+
+    ``open_service`` gives the client of a service, by boto3's name.
+    """
+    prober = Prober(rows)
+    for action, parameters in _OF_PULLS.items():
+        prober.ask(open_service(action.partition(":")[0]), action, parameters)
+    return prober.verdicts()
 
 
 def probe_regions(open_service: Callable[[str], ServiceClient], rows: Iterable[Permission]) -> list[Probed]:

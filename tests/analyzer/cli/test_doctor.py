@@ -196,6 +196,13 @@ def test_a_preview_permission_is_looked_for_only_when_asked(demurrage: Cli, excl
     assert _answer(outcome)["missing_policies"][0]["policy"] == policy_document([row], "aws")
 
 
+@pytest.mark.usefixtures("excluded")
+def test_permissions_for_pulls_are_looked_for_only_when_asked(demurrage: Cli) -> None:
+    names = {f"permission.{row.action}" for row in permissions_of(PULLS)}
+    assert not names & {check["id"] for check in _answer(_doctor(demurrage))["checks"]}
+    assert names <= {check["id"] for check in _answer(_doctor(demurrage, "--for-pulls"))["checks"]}
+
+
 def test_the_policy_to_paste_ends_the_text(demurrage: Cli, excluded: Server) -> None:
     excluded.stub.faults.append(Fault("deny", "GetLifecyclePolicy"))
     outcome = demurrage("doctor", *REGION)

@@ -137,6 +137,7 @@ def test_what_doctor_asks_is_what_the_service_takes() -> None:
         probes._PUBLIC_REGISTRIES: {"maxResults": 1},
         probes._PUBLIC_LISTING: {"maxResults": 1},
         **{action: parameters(one) for action, parameters in probes._OF_PUBLIC.items()},
+        **probes._OF_PULLS,
         **{action: question.parameters(KEY) for action, question in workload_probes._QUESTIONS.items()},
     }
     for action, parameters in asked.items():
