@@ -29,7 +29,7 @@ demo: $(VENV)/run.stamp
 	$(BIN)/demurrage demo --output-dir demurrage-demo
 
 test: $(VENV)/dev.stamp $(VENV)/ministack.stamp
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -106,11 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = ("--db", url, "--policy", str(policy), "--statements", str(folder / "statements.json"))
         # The statements, and a first reading that warms the page cache.
         run_child(_ME, *options, "--child", "statements")
-        _what_if(url, policy, folder)
+        _what_if(url, policy)
         reading, simulating = [], []
         for _ in range(given.rounds):
             reading.append(run_child(_ME, *options, "--child", "rows"))
-            simulating.append(_what_if(url, policy, folder))
+            simulating.append(_what_if(url, policy))
         judged = run_child(_ME, *options, "--child", "judged", "--sample", str(given.sample))
     read = median([one["seconds"] for one in reading])
     whole = median(simulating)
@@ -127,10 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
-def _what_if(url: str, policy: Path, folder: Path) -> float:
-    """Seconds of the command as a user starts it; bytecode is kept in ``folder``."""
+def _what_if(url: str, policy: Path) -> float:
+    """Seconds of the command as a user starts it, bytecode being kept from one time to the next."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPYCACHEPREFIX"] = str(folder)
     start = "from analyzer.cli import main; main()"
     command = [sys.executable, "-c", start, "what-if", "--db", url, "--policy", str(policy)]
     began = time.perf_counter()

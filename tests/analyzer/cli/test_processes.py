@@ -117,8 +117,8 @@ def test_a_run_without_any_stream_does_its_work(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.usefixtures("aws")
-def test_a_full_disk_is_one_line_and_status_1() -> None:
-    assert _done(*RUN).returncode == 0
+def test_a_full_disk_is_one_line_and_status_1(demurrage: Callable[..., Outcome]) -> None:
+    assert demurrage(*RUN).status == 0
     with Path("/dev/full").open("w") as full:
         for arguments, environment in (
             (REPORT, {}),
@@ -129,12 +129,12 @@ def test_a_full_disk_is_one_line_and_status_1() -> None:
             done = _done(*arguments, stdout=full, environment=environment)
             assert done.returncode == 1
             assert done.stderr == "demurrage: cannot write to stdout: No space left on device\n"
-    done = _done(*REPORT, "--output", "/dev/full")
-    assert done.returncode == 1
-    assert done.stderr == "demurrage: cannot write --output /dev/full: No space left on device\n"
+    written = demurrage(*REPORT, "--output", "/dev/full")
+    assert (written.status, written.out) == (1, "")
+    assert written.err == "demurrage: cannot write --output /dev/full: No space left on device\n"
     # A device is written to, and never replaced.
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
-    assert _done(*REPORT, "--output", "/dev/stdout").stdout == _done(*REPORT).stdout
+    assert _done(*REPORT, "--output", "/dev/stdout").stdout == demurrage(*REPORT).out
 
 
 @pytest.mark.parametrize(
