@@ -40,9 +40,9 @@ class Pipeline:
     """A database in ``folder`` that one night after another is collected into."""
 
     def __init__(self, folder: Path) -> None:
-        self._database = Database(f"sqlite:///{folder / 'demurrage.db'}")
-        upgrade_schema(self._database)
-        self._store = Store(self._database, lambda: round(time.time() * 1000))
+        self.database = Database(f"sqlite:///{folder / 'demurrage.db'}")
+        upgrade_schema(self.database)
+        self._store = Store(self.database, lambda: round(time.time() * 1000))
 
     def collect(self, session: Session, *regions: str, now_ms: int | None = None, workers: int = 4) -> Night:
         """Collect once; ages are counted to ``now_ms`` (default: the present)."""
@@ -53,7 +53,7 @@ class Pipeline:
             batch_get_image_per_second=_PER_SECOND,
         )
         result = collect(self._store, session, options, progress=SilentProgress())
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             frames = load_frames(connection, snapshots_of_run(connection, result.run))
         at = now_ms if now_ms is not None else round(time.time() * 1000)
         return Night(result, frames, storage.analyze(frames, now_ms=at, stale_days=_STALE_DAYS))

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
+import numpy as np
 
+from analyzer.cli.judging import advice_on
 from analyzer.collect.clients import AwsRegistryClient, CallSettings
 from analyzer.collect.places import OwnAccess, Place
 from analyzer.collect.workloads import WorkloadOptions, readers
@@ -17,9 +19,16 @@ from analyzer.demo.seed import Fleet
 from analyzer.families import find_families
 from analyzer.hygiene.blobs import find_blobs
 from analyzer.hygiene.sharing import find_key_splits, find_mountable
+from analyzer.lifecycle.evaluation import Evaluator
+from analyzer.lifecycle.frontier import least_numbers, sweep
 from analyzer.model.frames import Frames
+from analyzer.model.recommendation import RecommendOptions, Status
 from analyzer.model.records import RegistryKey, UseKind
 from analyzer.model.units import to_ms
+from analyzer.model.verdicts import Outcome
+from analyzer.pricing import bundled_prices
+from analyzer.recommending import RecommendQuestion
+from analyzer.what_if import World, load_world
 from tests.oracle import layer_sharing
 from tests.support.pipeline import Pipeline
 
@@ -45,6 +54,37 @@ def test_nights_leave_history_and_only_announced_gaps(tmp_path: Path) -> None:
     # By region: eu-west-1, us-east-1, and us-west-2, which refuses to say.
     assert list(nights[-1].frames.registries["blob_mounting"]) == ["DISABLED", "ENABLED", ""]
     _judge_layers(nights[-1].frames, to_ms(NOW))
+    _judge_advice(load_world(pipeline.database))
+
+
+def _judge_advice(world: World) -> None:
+    """Recommended policies take nothing needed, and free what the best keep-N of the same safety frees."""
+    options = RecommendOptions(margin_days=0)
+    rows = np.arange(len(world.frames.repositories))
+    question = RecommendQuestion(rows=rows, at_ms=world.at_ms, options=options)
+    advised = advice_on(world, question, bundled_prices())
+    needed = advised.needs.needed
+    evaluator = Evaluator(world.frames, world.facts, world.families, now_ms=world.at_ms)
+    taken = evaluator.judge(advised.policies, advised.policy_of).outcome != Outcome.KEPT
+    assert taken.any()
+    assert not (taken & needed).any()
+    by_number = (world.frames, world.facts, world.families)
+    swept = sweep(*by_number, now_ms=world.at_ms, by="images").repositories
+    safe = np.full(len(rows), options.keep_releases, np.int64)
+    least = least_numbers(*by_number, now_ms=world.at_ms, by="images")
+    np.maximum.at(safe, world.frames.artifacts.repository[needed], least[needed])
+    today = swept.stored.standard_repository[swept.today()]
+    better = 0
+    for row in advised.report.repositories:
+        # Who archives goes on archiving; where the policy is not known, nothing is advised.
+        archives = "transition" in str(world.frames.repositories["lifecycle_policy_text"].iloc[row.position])
+        if row.effect is None or row.status is Status.UNKNOWN or archives:
+            continue
+        kept = swept.stored.standard_repository[swept.at(int(safe[row.position]))[row.position]]
+        freed = row.effect.freed_bytes.repository
+        assert freed >= today[row.position] - kept, row.repository
+        better += freed > today[row.position] - kept
+    assert better > 10
 
 
 def test_bytes_found_are_those_seeded(tmp_path: Path) -> None:
