@@ -49,7 +49,7 @@ def _read(url: str) -> RegistryRead:
 def test_the_recipe_gives_the_snapshot_that_it_shows(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (recipe,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    (recipe,) = re.findall(r"```sh\n(export AWS_DEFAULT_OUTPUT.*?)```", README, re.DOTALL)
     (shown,) = re.findall(r"```console\n\$ demurrage import answers\n(.*?)```", README, re.DOTALL)
     answers, programs = tmp_path / "answers", tmp_path / "bin"
     answers.mkdir()

@@ -165,7 +165,9 @@ class World:
         today = np.where(is_today, record.present[self.of], 0)
         offsets_today = facts.tag_offsets
         starts = np.where(is_today, offsets_today[today], record.tag_offsets[self.of])
-        ends = np.where(is_today, offsets_today[today + 1], record.tag_offsets[self.of + 1])
+        # Where nothing is there today, nobody looks at these.
+        after_today = np.minimum(today + 1, len(offsets_today) - 1)
+        ends = np.where(is_today, offsets_today[after_today], record.tag_offsets[self.of + 1])
         lengths = ends - starts
         at = spans(starts, lengths)
         carrier = np.repeat(np.arange(len(self.of)), lengths)

@@ -100,11 +100,11 @@ def upgrade() -> None:
         day = "to_char(TIMESTAMP 'epoch' + snapshot.taken_at_ms * INTERVAL '1 millisecond', 'YYYY-MM-DD')"
         policy = "setting_value.value::json #>> '{}'"
     for view in _VIEWS:
-        op.execute(
-            view.format(
-                taken_at=time("snapshot.taken_at_ms"),
-                created_at=time("repository.created_at_ms"),
-                day=day,
-                policy=policy,
-            )
+        # Both dialects' expressions are constants of this file.
+        statement = view.format(
+            taken_at=time("snapshot.taken_at_ms"),
+            created_at=time("repository.created_at_ms"),
+            day=day,
+            policy=policy,
         )
+        op.execute(statement)

@@ -9,7 +9,6 @@ from pathlib import Path
 import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from analyzer.demo import moto_faults
 from analyzer.families import find_families
@@ -21,6 +20,7 @@ from analyzer.hygiene.sizes import find_jumps
 from analyzer.model.frames import IndexChildren, LifecycleFacts
 from tests.oracle import bases, size_jumps
 from tests.support.corpus import StoredBytes, fill_moto, load_corpus
+from tests.support.emulators import moto_server
 from tests.support.pipeline import Night, Pipeline
 
 NO_TAGS = np.zeros(0, np.int32)
@@ -32,13 +32,9 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An ECR that answers over HTTP, where boto3 looks for it by itself."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with moto_faults.mended():
-        server.start()
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        yield f"http://{host}:{port}"
-        server.stop()
+    with moto_faults.mended(), moto_server() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield url
 
 
 def test_a_sample_of_whole_repositories_is_exact_to_the_byte(endpoint: str, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from pathlib import Path
 import boto3
 import pytest
 from boto3.session import Session
-from moto.core.model_instances import reset_model_data
 from moto.server import ThreadedMotoServer
 
 #: Seconds that ministack may take to answer; it needs 0.2 on an idle machine.
@@ -35,15 +34,23 @@ def moto_server() -> Iterator[str]:
 
     Within `analyzer.demo.moto_faults.mended()` it also has what that adds to ECR.
     """
-    reset_model_data()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        url = f"http://{host}:{port}"
+        _forget(url)
+        yield url
+        _forget(url)
     finally:
         server.stop()
-        reset_model_data()
+
+
+def _forget(url: str) -> None:
+    """Let moto lose its state, which is that of the process, whichever server was asked for it."""
+    request = urllib.request.Request(f"{url}/moto-api/reset", method="POST")  # noqa: S310 (our own URL)
+    with urllib.request.urlopen(request, timeout=_START):  # noqa: S310
+        pass
 
 
 def ministack_command() -> str | None:

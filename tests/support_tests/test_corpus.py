@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 import boto3
 import pytest
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from analyzer.demo import moto_faults
 from analyzer.demo.plan import Image, digest_of
 from tests.support.corpus import Corpus, StoredBytes, fill_moto, load_corpus, regclient_manifests
+from tests.support.emulators import moto_server
 
 ACCOUNT = "123456789012"
 
@@ -88,12 +88,8 @@ def test_regclient_manifests_are_byte_exact() -> None:
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with moto_faults.mended():
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+    with moto_faults.mended(), moto_server() as url:
+        yield url
 
 
 def test_sample_can_be_read_over_http(endpoint: str) -> None:

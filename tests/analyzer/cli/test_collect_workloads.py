@@ -12,10 +12,10 @@ import boto3
 import pytest
 from moto.ec2.models import ec2_backends
 from moto.ecs.models import ecs_backends
-from moto.server import ThreadedMotoServer
 
 from analyzer.demo import moto_faults
 from tests.analyzer.cli.conftest import Outcome
+from tests.support.emulators import moto_server
 from tests.support.registry import digest_of, manifest_text
 from tests.support.stub_ecr import Server
 
@@ -29,13 +29,9 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
     monkeypatch.setenv("DEMURRAGE_REQUESTS_PER_SECOND", "100000")
-    with moto_faults.mended():
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    with moto_faults.mended(), moto_server() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         yield
-        server.stop()
 
 
 def fill(session: boto3.Session, region: str) -> dict[str, str]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from analyzer.collect import CollectOptions, examination
 from analyzer.collect.examination import examine
@@ -36,6 +35,7 @@ from analyzer.doctor import judge
 from analyzer.store.engine import Database
 from analyzer.store.schema import upgrade_schema
 from tests.analyzer.cli.conftest import Outcome
+from tests.support.emulators import moto_server
 from tests.support.registry import World
 from tests.support.stub_ecr import Fault, Server
 from tests.support.stub_workloads import Refused, Request
@@ -449,17 +449,12 @@ def test_an_emulator_is_examined_and_what_it_lacks_is_unknown(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "demurrage-tests")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    with moto_server() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         client = boto3.client("ecr", region_name="eu-west-1")
         client.create_repository(repositoryName="team/app")
         client.close()
         outcome = _doctor(demurrage)
-    finally:
-        server.stop()
     assert outcome.status == 4
     unknown = {check["id"] for check in _answer(outcome)["checks"] if check["status"] == "unknown"}
     assert "permission.ecr:GetAccountSetting" in unknown

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from analyzer.collect import CollectOptions, collect
 from analyzer.model.records import Kind
 from tests.analyzer.collect.fakes import NOW, REGION, MemoryStore, Recorder
+from tests.support.emulators import moto_server
 from tests.support.registry import digest_of, manifest_text
 
 TEXT = manifest_text([("sha256:" + "a" * 64, 10)], ("sha256:" + "b" * 64, 1))
@@ -18,13 +18,9 @@ TEXT = manifest_text([("sha256:" + "a" * 64, 10)], ("sha256:" + "b" * 64, 1))
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    yield url
-    server.stop()
+    with moto_server() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield url
 
 
 def test_an_emulators_registry_is_read_and_what_it_does_not_know_is_a_gap(endpoint: str) -> None:
