@@ -354,7 +354,8 @@ def _policies(connection: Connection, reads: _Rows) -> tuple[ValueSpans, list[st
     )
     texts: list[str] = []
     place = {}
-    for key in sorted(documents):
+    # Later snapshots, and other registries, have policies of their own.
+    for key in sorted(set(rows[:, 1].tolist())):
         if documents[key] == ABSENT:
             place[key] = -1
         else:

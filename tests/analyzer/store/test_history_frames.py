@@ -23,11 +23,16 @@ from analyzer.store.pruning import prune_registry, registry_keys
 from analyzer.store.pulls import PullStore
 from analyzer.store.snapshots import SnapshotRef, last_run, rebuild, snapshots_of_run
 from analyzer.store.writer import Store
+from tests.analyzer.lifecycle.test_plans import policy_text
 from tests.analyzer.store.examples import HOST, commit, image, read_of
 from tests.analyzer.store.twin import play, some_examples
+from tests.oracle.back_test import Night as Past
+from tests.oracle.lifecycle import DAY_MS, Image
+from tests.strategies.history import BEGIN_MS
 from tests.strategies.registries import Night, histories
 from tests.support.databases import Provider
 from tests.support.trails import OWNER, REGION, record
+from tests.support.written_past import write_nights
 
 
 @some_examples(0.6)
@@ -177,6 +182,16 @@ def test_the_past_ends_at_the_chosen_snapshot(database: Database) -> None:
     assert history.night_number.tolist() == [1, 2]
     # What only the third night had is not known yet.
     assert len(history.frames.artifacts.digest_id) == 3
+
+
+def test_policies_that_came_later_are_not_in_the_past(database: Database) -> None:
+    first, second = policy_text(1), policy_text(2)
+    held = (Image("old", frozenset({"v1"}), BEGIN_MS - DAY_MS),)
+    nights = [Past(BEGIN_MS + number * DAY_MS, held) for number in range(2)]
+    write_nights(database, {"app": nights}, policies={("app", 0): first, ("app", 1): second})
+    with database.read() as connection:
+        runs = [snapshots_of_run(connection, run) for run in (1, 2)]
+    assert [list(load_history(database, run).policy_texts) for run in runs] == [[first], [first, second]]
 
 
 def test_repositories_find_their_row_in_frames_of_any_night(database: Database) -> None:
