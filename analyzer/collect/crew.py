@@ -1,8 +1,10 @@
 """The registries of one run, a bounded number of them at a time, over one pool of threads.
 
 A registry that is being read has a thread of its own, which asks AWS nothing and writes its
-snapshot, and a lane of the pool, whose threads make the calls. As soon as a registry ends the next
-one begins, the largest first, so that none is left over at the end.
+snapshot, and a lane of the pool, whose threads make the calls. As soon as a registry was read the next
+one begins, the largest first, so that none is left over at the end. There are more such threads than
+lanes: while some write snapshots, which is done one after the other, and others get ready, no lane
+need be empty.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Generic
 
 from analyzer.collect.claims import Claims
@@ -53,7 +56,10 @@ class Crew(Generic[LeaseT]):
         workloads: WorkloadOptions,
         open_client: OpenClient = AwsRegistryClient,
     ) -> None:
-        """``workers`` is how many calls to AWS are made, and registries read, at a time."""
+        """``workers`` is how many calls to AWS are made, and registries read, at a time.
+
+        At most half as many registries again are waiting to be written or to be read.
+        """
         self._store = store
         self._run = run
         self._host = host
@@ -71,6 +77,10 @@ class Crew(Generic[LeaseT]):
         self._finished: queue.SimpleQueue[RegistrySummary | BaseException] = queue.SimpleQueue()
         self._at_once = min(workers, len(places))
         self._pool = Pool(workers, self._at_once)
+        #: One for each registry that may be read now.
+        self._turns = threading.Semaphore(self._at_once)
+        #: How many registries are being read or still to be.
+        self._unread = len(places)
 
     def go(self) -> list[RegistrySummary]:
         """Collect all registries; raises the first thing unexpected that happens in any of them."""
@@ -79,10 +89,11 @@ class Crew(Generic[LeaseT]):
         # Sorting keeps the order of equals: by account and region.
         self._waiting = deque(sorted(self._waiting, key=lambda place: -sizes.get(place.key, 0)))
         wanted = len(self._waiting)
+        crew = min(wanted, self._at_once + self._at_once // 2)
         self._progress.places_known(wanted)
         threads = [
             threading.Thread(target=self._work, args=(resumable,), name=f"registries {number}", daemon=True)
-            for number in range(self._at_once)
+            for number in range(crew)
         ]
         summaries: list[RegistrySummary] = []
         try:
@@ -103,6 +114,8 @@ class Crew(Generic[LeaseT]):
                 self._waiting.clear()
                 active = list(self._active)
             self._pool.close()
+            # Whoever waits for a turn is to see that there is none.
+            self._turns.release(max(1, len(threads)))
             for collector in active:
                 collector.interrupt()
             deadline = time.monotonic() + _FAREWELL
@@ -117,7 +130,6 @@ class Crew(Generic[LeaseT]):
             with self._lock:
                 place = self._waiting.popleft() if self._waiting else None
             if place is None:
-                self._pool.expect_one_less()
                 return
             try:
                 summary = self._take(place, resumable.get(place.key))
@@ -137,12 +149,9 @@ class Crew(Generic[LeaseT]):
                 if earlier is not None:
                     return self._resume(key, earlier)
                 reason = "LeaseLost"
-                self._progress.registry_started(key)
-                collector = self._begin(place)
-                try:
-                    snapshot, read = collector.collect(lease, self._run)
-                finally:
-                    self._end(collector)
+                with self._turn(place) as collector:
+                    read = collector.read(lease)
+                snapshot = self._store.commit_snapshot(lease, self._run, read)
                 gaps = self._after_snapshot(key, self._run, snapshot)
             return RegistrySummary(
                 key=key,
@@ -164,6 +173,9 @@ class Crew(Generic[LeaseT]):
             )
             self._store.record_gaps(self._run, key, summary.gaps)
             return summary
+        finally:
+            if collector is None:
+                self._count_read()
 
     def _resume(self, key: RegistryKey, earlier: ResumableSnapshot) -> RegistrySummary:
         self._store.resume_snapshot(self._run, key, earlier)
@@ -179,9 +191,22 @@ class Crew(Generic[LeaseT]):
             is_resumed=True,
         )
 
-    def _begin(self, place: Place) -> RegistryCollector[LeaseT]:
+    @contextmanager
+    def _turn(self, place: Place) -> Iterator[RegistryCollector[LeaseT]]:
+        """Who reads the registry, once fewer are being read than may be."""
+        # Makes a client, which takes a while, and asks nothing yet.
+        client = self._open_client(place, self._settings)
+        with self._turns:
+            self._progress.registry_started(place.key)
+            collector = self._begin(place, client)
+            try:
+                yield collector
+            finally:
+                self._end(collector)
+
+    def _begin(self, place: Place, client: RegistryClient) -> RegistryCollector[LeaseT]:
         collector = RegistryCollector(
-            self._open_client(place, self._settings),
+            client,
             self._pool.lane(),
             self._store,
             self._claims,
@@ -201,3 +226,12 @@ class Crew(Generic[LeaseT]):
         with self._lock:
             self._active.discard(collector)
         collector.close()
+        self._count_read()
+
+    def _count_read(self) -> None:
+        """Leave the threads of a lane that will not be needed again to the others."""
+        with self._lock:
+            self._unread -= 1
+            is_last = self._unread < self._at_once
+        if is_last:
+            self._pool.expect_one_less()

@@ -1,8 +1,8 @@
-"""One registry, from lease to snapshot.
+"""One registry, from lease to all that its snapshot will hold.
 
 Every call to AWS is a task on the registry's lane of the shared pool. The thread that runs
-`RegistryCollector.collect` makes none itself: it hands out tasks, gathers what they give and writes
-the snapshot, so that it can stop at once when the run does.
+`RegistryCollector.read` makes none itself: it hands out tasks and gathers what they give, so that it
+can stop at once when the run does.
 
 Order: repositories; then their images, policies and tags; and a repository's manifests only when
 the listing of its images is over, because fetching a manifest is a pull and would change the recorded
@@ -147,7 +147,7 @@ class _RepositoryOutcome:
 
 
 class RegistryCollector(Generic[LeaseT]):
-    """Reads one registry into the store."""
+    """Reads one registry; used once."""
 
     def __init__(
         self,
@@ -216,19 +216,18 @@ class RegistryCollector(Generic[LeaseT]):
         self._client.close()
 
     def interrupt(self) -> None:
-        """Make `collect` raise StoppedError at once; from any thread."""
+        """Make `read` raise StoppedError at once; from any thread."""
         self._results.put(_stop)
 
-    def collect(self, lease: LeaseT, run: int) -> tuple[int, RegistryRead]:
-        """Read the registry and write its snapshot; gives its number and what was read.
+    def read(self, lease: LeaseT) -> RegistryRead:
+        """What is in the registry; nothing of it is written but manifests and checkpoints.
 
         Raises StoppedError when interrupted, LeaseError when the lease is lost, and whatever
         unexpected a task raised.
         """
         self._lease = lease
         try:
-            read = self._read(lease)
-            return self._store.commit_snapshot(lease, run, read), read
+            return self._read(lease)
         except BaseException:
             with self._unstored_lock:
                 self._ending = True

@@ -79,7 +79,9 @@ def read(server: PublicServer, settings: CallSettings) -> tuple[RegistryRead, Me
         )
         with store.lease(registry.key, "pid 1", "here") as lease:
             store.runs.append("running")
-            return collector.collect(lease, 1)[1], store
+            read = collector.read(lease)
+            store.commit_snapshot(lease, 1, read)
+            return read, store
     finally:
         lane.close()
         pool.close()
