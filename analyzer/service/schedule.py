@@ -14,7 +14,7 @@ Where clocks are set forward, a moment that is left out is made up within the ho
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -72,16 +72,34 @@ class Schedule(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
         if previous_fire_time is not None:
             after = previous_fire_time.astimezone(UTC) + timedelta(microseconds=1)
         while True:
-            found = [
-                trigger.get_next_fire_time(None, after.astimezone(self._zone)) for trigger in self._triggers
-            ]
-            known: list[datetime] = [moment.astimezone(UTC) for moment in found if moment is not None]
-            if not known:
+            moment = self._first_from(after)
+            if moment is None:
                 return None
-            first = min(known).astimezone(self._zone)
+            first = moment.astimezone(self._zone)
             if not (self._has_fixed_hour and first.fold):
                 return first
             after = first.astimezone(UTC) + timedelta(seconds=1)
+
+    def _first_from(self, after: datetime) -> datetime | None:
+        """The first moment from ``after`` on, both in UTC."""
+        first = self._asked(after)
+        if first is None:
+            return None
+        # APScheduler steps over a moment on the day after the clocks were put forward: it is asked again
+        # from the beginning of such days.
+        day, last = (moment.astimezone(self._zone).date() for moment in (after, first))
+        while day < last:
+            day += timedelta(days=1)
+            midnight = datetime.combine(day, time(), self._zone)
+            if midnight.utcoffset() != (midnight - timedelta(days=2)).utcoffset():
+                again = self._asked(midnight.astimezone(UTC))
+                first = first if again is None else min(first, again)
+        return first
+
+    def _asked(self, after: datetime) -> datetime | None:
+        local = after.astimezone(self._zone)
+        found = [trigger.get_next_fire_time(None, local) for trigger in self._triggers]
+        return min((moment.astimezone(UTC) for moment in found if moment is not None), default=None)
 
     def after(self, moment_ms: int) -> int | None:
         """The first moment after ``moment_ms``, both in milliseconds since 1970 UTC; None without one."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analyzer.errors import InputError
@@ -83,6 +83,7 @@ def test_a_change_of_the_clocks_neither_loses_nor_doubles_a_night(
     day=st.integers(0, 3000),
     zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]),
 )
+@example(minute=0, hour=0, day=87, zone="Europe/Berlin")
 def test_a_daily_job_runs_once_on_every_day_of_its_zone(minute: int, hour: int, day: int, zone: str) -> None:
     schedule = Schedule(f"{minute} {hour} * * *", zone)
     start = datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=day)
