@@ -105,7 +105,9 @@ def load(
         usage = find_usage(workloads, (), frames, facts, families, partial(load_digest_ids, connection))
         settings = load_all_settings(connection, frames, snapshots)
         scans = load_scans(connection, frames, snapshots)
-        index_children = load_index_children(connection)
+        index_children = load_index_children(
+            connection, [(snapshot.registry_id, snapshot.number) for snapshot in snapshots]
+        )
         base_names = load_base_names(connection)
 
         def digests(positions: Int64) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Table, exists, select
+from sqlalchemy import Connection, Row, Table, and_, exists, false, or_, select
 
 from analyzer.model.frames import IndexChildren
 from analyzer.model.records import BlobReference, Child, Kind, Manifest
@@ -263,8 +263,13 @@ def load_attestations(connection: Connection, indexes: Sequence[int]) -> set[tup
     }
 
 
-def load_index_children(connection: Connection) -> IndexChildren:
-    """The children of every index that was ever read, those of images that are gone too."""
+def load_index_children(
+    connection: Connection, up_to: Sequence[tuple[int, int]] | None = None
+) -> IndexChildren:
+    """The children of every index that was ever read, those of images that are gone too.
+
+    ``up_to`` are registries by id and snapshots by number: only indexes that these or earlier ones saw.
+    """
     of, platform = tables.manifest, tables.platform
     names = connection.execute(select(platform.c.id, platform.c.name).order_by(platform.c.name)).all()
     position = np.full(1 << 16, -1, np.int32)
@@ -272,6 +277,19 @@ def load_index_children(connection: Connection) -> IndexChildren:
         if _platform_code(key):
             position[key] = number
     query = select(of.c.digest_id, of.c.child_ids, of.c.child_platforms).where(of.c.kind == int(Kind.INDEX))
+    if up_to is not None:
+        artifact, repository = tables.artifact, tables.repository
+        seen = [
+            and_(repository.c.registry_id == registry, artifact.c.first_snapshot <= number)
+            for registry, number in up_to
+        ]
+        query = query.where(
+            of.c.digest_id.in_(
+                select(artifact.c.digest_id)
+                .join(repository, repository.c.id == artifact.c.repository_id)
+                .where(or_(false(), *seen))
+            )
+        )
     children, codes = [np.zeros(0, "<u4")], [np.zeros(0, "<u2")]
     for _, (child_ids, platforms) in read_packed(
         connection, query, 1, lambda head: np.ones(head.shape[1], np.bool_)
