@@ -22,7 +22,9 @@ from analyzer.store.manifests import (
     load_size_conflicts,
 )
 from analyzer.store.names import load_digest_texts
+from analyzer.store.snapshots import snapshots_of_run
 from analyzer.store.writer import Store
+from tests.analyzer.store.examples import commit, image, read_of
 from tests.strategies.registries import sha256, sha512
 from tests.support.databases import Provider
 
@@ -268,6 +270,20 @@ def test_children_of_every_index_come_with_their_platforms(database: Database) -
         (_POOL[3], None),
         (_POOL[1], "linux/amd64"),
     }
+
+
+def test_an_index_that_came_later_names_no_children_of_the_past(database: Database) -> None:
+    first, second = read_of(image("a")), read_of(image("a"), image("b"))
+    later = image("b").digest
+    _store(database).add_manifests([Manifest(later, Kind.INDEX, "index", 1, children=(Child(_POOL[1]),))])
+    for read in (first, second):
+        commit(database, read)
+    with database.read() as connection:
+        nights = [
+            [(one.registry_id, one.number) for one in snapshots_of_run(connection, run)] for run in (1, 2)
+        ]
+        found = [len(load_index_children(connection, night).child) for night in nights]
+    assert found == [0, 1]
 
 
 def test_base_images_are_what_the_annotation_says(database: Database) -> None:
