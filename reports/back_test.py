@@ -9,7 +9,7 @@ from typing import Any, Final
 from analyzer.model.history import BackTest, BackTestCounts, LaterKind, LaterUse
 from analyzer.model.units import Money, iso
 from reports.figures import UNKNOWN, counted, headline_money, size
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded
+from reports.json_parts import money_object
 from reports.text import shortened, visible
 from reports.what_if_terminal import wrapped_lines
 
@@ -143,7 +143,7 @@ def back_test_object(test: BackTest) -> dict[str, Any]:
             "registry": test.saved_byte_days.registry,
         },
         "saved": [
-            _money_object(money, scope)
+            money_object(money, scope)
             for scope, money in (("repository", test.saved.repository), ("registry", test.saved.registry))
         ],
         "unknownSize": test.unknown_size,
@@ -180,14 +180,4 @@ def _example_object(example: LaterUse) -> dict[str, Any]:
         "neededOn": example.needed_on.isoformat(),
         "days": example.days,
         "by": example.by or None,
-    }
-
-
-def _money_object(money: Money, scope: str) -> dict[str, Any]:
-    return {
-        "amount": None if money.amount is None else amount_text(rounded(money, EXACT_DECIMALS)),
-        "currency": money.currency,
-        "period": money.period,
-        "scope": scope,
-        **({"leaves_out": list(money.leaves_out)} if money.leaves_out else {}),
     }

@@ -21,6 +21,7 @@ from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.units import Money, iso
 from reports.csv import neutral
 from reports.figures import UNKNOWN, counted, headline_money
+from reports.json_parts import money_object
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded
 from reports.text import json_escaped, shortened, visible
 from reports.what_if_terminal import plain_table, rendered, signed_size, wrapped_lines
@@ -226,7 +227,10 @@ def diff_json(difference: Difference) -> str:
         "before": _moment(difference.before),
         "after": _moment(difference.after),
         "totals": _change(difference.totals),
-        "shared": {"bytes": difference.shared_bytes, "cost": _money(difference.shared_cost, "registry")},
+        "shared": {
+            "bytes": difference.shared_bytes,
+            "cost": money_object(difference.shared_cost, "registry"),
+        },
         "repositories": [
             {
                 "account": row.account,
@@ -279,24 +283,14 @@ def _change(change: Change) -> dict[str, Any]:
             "change": _bytes(change.bytes),
         },
         "cost": {
-            "repository": _money(change.cost.repository, "repository"),
-            "registry": _money(change.cost.registry, "registry"),
+            "repository": money_object(change.cost.repository, "repository"),
+            "registry": money_object(change.cost.registry, "registry"),
         },
     }
 
 
 def _bytes(both: ScopedBytes | None) -> dict[str, int] | None:
     return None if both is None else {"repository": both.repository, "registry": both.registry}
-
-
-def _money(money: Money, scope: str) -> dict[str, Any]:
-    return {
-        "amount": None if money.amount is None else amount_text(rounded(money, EXACT_DECIMALS)),
-        "currency": money.currency,
-        "period": money.period,
-        "scope": scope,
-        **({"leaves_out": list(money.leaves_out)} if money.leaves_out else {}),
-    }
 
 
 def _column(images: pd.DataFrame, name: str) -> list[Any]:

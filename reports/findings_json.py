@@ -16,11 +16,10 @@ from analyzer.model.findings import (
     Waiver,
 )
 from analyzer.model.lint import Severity
-from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes
 from analyzer.model.transfer import MoneyRange
-from analyzer.model.units import Money, iso
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded
+from analyzer.model.units import iso
+from reports.json_parts import gap_objects, money_object
 from reports.text import json_escaped
 from reports.usage import coverage_object
 
@@ -32,8 +31,7 @@ def findings_json(report: FindingsReport) -> str:
     document = {
         "at": iso(report.at),
         **findings_object(report),
-        "gaps": [_gap(gap) for gap in report.gaps],
-        "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
+        **gap_objects(report.gaps, report.accepted_gaps),
     }
     return json_escaped(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
@@ -161,27 +159,4 @@ def _bytes(both: ScopedBytes | None) -> _Object | None:
 
 
 def _range(saving: MoneyRange | None) -> _Object | None:
-    return None if saving is None else {"low": _money(saving.low), "high": _money(saving.high)}
-
-
-def _money(money: Money) -> _Object:
-    shown: _Object = {
-        "amount": None if money.amount is None else amount_text(rounded(money, EXACT_DECIMALS)),
-        "currency": money.currency,
-        "period": money.period,
-    }
-    if money.leaves_out:
-        shown["leaves_out"] = list(money.leaves_out)
-    return shown
-
-
-def _gap(gap: Gap) -> _Object:
-    return {
-        "account": gap.account,
-        "region": gap.region,
-        "repository": gap.repository,
-        "call": gap.call,
-        "reason": gap.reason,
-        "detail": gap.detail,
-        "count": gap.count,
-    }
+    return None if saving is None else {"low": money_object(saving.low), "high": money_object(saving.high)}

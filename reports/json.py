@@ -15,7 +15,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from analyzer.model.frontier import FrontierCurve, FrontierPoint, PricedFrontier
@@ -29,11 +28,12 @@ from analyzer.model.results import (
     ScopedBytes,
     ScopedMoney,
 )
-from analyzer.model.units import GB, Money, iso
+from analyzer.model.units import GB, iso
 from reports.facts import low_scope
 from reports.findings_json import findings_object
 from reports.frontier import missing_bytes, missing_count
 from reports.groups import group_objects
+from reports.json_parts import amount_object, gap_objects, money_object
 from reports.missing import (
     Missing,
     bytes_of_all,
@@ -48,7 +48,7 @@ from reports.missing import (
 from reports.outcome import outcomes_object
 from reports.pulls_json import pulls_object
 from reports.recommend_json import recommend_object
-from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded, rounded_costs, shared_bytes
+from reports.rounding import EXACT_DECIMALS, Costs, amount_text, rounded_costs, shared_bytes
 from reports.settings_json import registry_settings, repository_settings
 from reports.text import json_escaped
 from reports.trend_json import trend_object
@@ -69,7 +69,7 @@ def render_json(report: Report) -> str:
         "totals": _totals(report),
         "repositories": [_repository(report, costs, n) for n in range(len(report.repositories))],
         "shared": _shared(report, costs),
-        **({"groups": group_objects(report, _money)} if report.groups else {}),
+        **({"groups": group_objects(report, amount_object)} if report.groups else {}),
         "registries": [
             _registry(report, costs, n, missing, uncounted)
             for n, (missing, uncounted) in enumerate(
@@ -88,8 +88,7 @@ def render_json(report: Report) -> str:
         **({} if report.trend is None else {"trend": trend_object(report.trend)}),
         **({} if report.outcomes is None else {"outcomes": outcomes_object(report.outcomes)}),
         "prices": {"gb_bytes": GB, "rows": [_price(row) for row in report.prices]},
-        "gaps": [_gap(gap) for gap in report.gaps],
-        "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
+        **gap_objects(report.gaps, report.accepted_gaps),
     }
     return json_escaped(_laid_out(document, "") + "\n")
 
@@ -105,8 +104,7 @@ def render_frontier_json(
     document: _Object = {
         "at": iso(at),
         "frontier": _frontier(sweeps),
-        "gaps": [_gap(gap) for gap in gaps],
-        "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in accepted_gaps],
+        **gap_objects(gaps, accepted_gaps),
     }
     return json_escaped(_laid_out(document, "") + "\n")
 
@@ -149,8 +147,8 @@ def _point(point: FrontierPoint) -> _Object:
 
 def _both(money: ScopedMoney) -> _Object:
     return {
-        "repository": _whole(money.repository, "repository"),
-        "registry": _whole(money.registry, "registry"),
+        "repository": money_object(money.repository, "repository"),
+        "registry": money_object(money.registry, "registry"),
     }
 
 
@@ -168,22 +166,6 @@ def _laid_out(value: object, indent: str) -> str:
 
 def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _money(money: Money, amount: Decimal | None, scope: _EndScope) -> _Object:
-    shown: _Object = {
-        "amount": None if amount is None else amount_text(amount),
-        "currency": money.currency,
-        "period": money.period,
-        "scope": scope,
-    }
-    if money.leaves_out:
-        shown["leaves_out"] = list(money.leaves_out)
-    return shown
-
-
-def _whole(money: Money, scope: _EndScope) -> _Object:
-    return _money(money, rounded(money, EXACT_DECIMALS), scope)
 
 
 def _bytes(both: ScopedBytes, missing: Missing) -> _Object:
@@ -235,18 +217,18 @@ def _totals(report: Report) -> _Object:
         "orphaned_freed_bytes": _bytes(totals.orphaned_freed_bytes, missing),
         "stale_freed_bytes": _bytes(totals.stale_freed_bytes, missing),
         "cost": {
-            "repository": _whole(totals.cost.repository, "repository"),
-            "registry": _whole(totals.cost.registry, "registry"),
-            "low": _whole(totals.cost_low, totals.cost_low_scope),
-            "high": _whole(totals.cost_high, totals.cost_high_scope),
+            "repository": money_object(totals.cost.repository, "repository"),
+            "registry": money_object(totals.cost.registry, "registry"),
+            "low": money_object(totals.cost_low, totals.cost_low_scope),
+            "high": money_object(totals.cost_high, totals.cost_high_scope),
         },
         "orphaned_cost": {
-            "repository": _whole(totals.orphaned_cost.repository, "repository"),
-            "registry": _whole(totals.orphaned_cost.registry, "registry"),
+            "repository": money_object(totals.orphaned_cost.repository, "repository"),
+            "registry": money_object(totals.orphaned_cost.registry, "registry"),
         },
         "stale_cost": {
-            "repository": _whole(totals.stale_cost.repository, "repository"),
-            "registry": _whole(totals.stale_cost.registry, "registry"),
+            "repository": money_object(totals.stale_cost.repository, "repository"),
+            "registry": money_object(totals.stale_cost.registry, "registry"),
         },
     }
 
@@ -270,10 +252,10 @@ def _repository(report: Report, costs: Costs, n: int) -> _Object:
         "orphaned_freed_bytes": _unless_unknown(row.orphaned_freed_bytes, missing),
         "stale_freed_bytes": _unless_unknown(row.stale_freed_bytes, missing),
         "cost": {
-            "repository": _money(row.cost.repository, costs.repositories_repository[n], "repository"),
-            "registry": _money(row.cost.registry, costs.repositories_registry[n], "registry"),
+            "repository": amount_object(row.cost.repository, costs.repositories_repository[n], "repository"),
+            "registry": amount_object(row.cost.registry, costs.repositories_registry[n], "registry"),
         },
-        "orphaned_cost": _money(row.orphaned_cost, costs.repositories_orphaned[n], "repository"),
+        "orphaned_cost": amount_object(row.orphaned_cost, costs.repositories_orphaned[n], "repository"),
         "has_lifecycle_policy": row.has_lifecycle_policy,
         "pull_through_cache": row.pull_through_cache,
         "settings": repository_settings(row.settings, missing),
@@ -283,7 +265,7 @@ def _repository(report: Report, costs: Costs, n: int) -> _Object:
 def _shared(report: Report, costs: Costs) -> _Object:
     return {
         "physical_bytes": {"repository": 0, "registry": shared_bytes(report)},
-        "cost": {"registry": _money(report.shared_cost, costs.shared, "registry")},
+        "cost": {"registry": amount_object(report.shared_cost, costs.shared, "registry")},
     }
 
 
@@ -305,10 +287,10 @@ def _registry(report: Report, costs: Costs, n: int, missing: Missing, uncounted:
         "physical_bytes": _bytes(row.physical_bytes, missing),
         "shared_bytes": _unless_unknown(row.shared_bytes, missing),
         "cost": {
-            "repository": _money(row.cost.repository, costs.registries_repository[n], "repository"),
-            "registry": _money(row.cost.registry, costs.registries_registry[n], "registry"),
-            "low": _money(row.cost_low, costs.registries_low[n], low_scope(report, row)),
-            "high": _money(row.cost_high, costs.registries_high[n], report.totals.cost_high_scope),
+            "repository": amount_object(row.cost.repository, costs.registries_repository[n], "repository"),
+            "registry": amount_object(row.cost.registry, costs.registries_registry[n], "registry"),
+            "low": amount_object(row.cost_low, costs.registries_low[n], low_scope(report, row)),
+            "high": amount_object(row.cost_high, costs.registries_high[n], report.totals.cost_high_scope),
         },
         "settings": registry_settings(row.settings),
         "account_name": row.account_name or None,
@@ -336,16 +318,4 @@ def _price(row: PriceRow) -> _Object:
         "source": row.source,
         "as_of": row.as_of,
         "confidence": row.confidence,
-    }
-
-
-def _gap(gap: Gap) -> _Object:
-    return {
-        "account": gap.account,
-        "region": gap.region,
-        "repository": gap.repository,
-        "call": gap.call,
-        "reason": gap.reason,
-        "detail": gap.detail,
-        "count": gap.count,
     }

@@ -18,9 +18,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from analyzer.model.lint import LintCode, LintFinding, LintReport, Severity
-from analyzer.model.records import Gap
 from analyzer.model.units import GB, iso
 from reports.csv import neutral
+from reports.json_parts import gap_objects
 from reports.text import json_escaped, shortened, visible
 from reports.usage import (
     SAFE,
@@ -179,8 +179,7 @@ def lint_json(report: LintReport) -> str:
         "findings": [_finding(finding) for finding in report.findings],
         "missing_in_use": None if report.missing_in_use is None else list(report.missing_in_use),
         "coverage": coverage_object(report.coverage),
-        "gaps": [_gap(gap) for gap in report.gaps],
-        "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
+        **gap_objects(report.gaps, report.accepted_gaps),
     }
     return json_escaped(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
@@ -203,18 +202,6 @@ def _finding(finding: LintFinding) -> dict[str, Any]:
         "images_of_unknown_size": finding.unknown_size,
         "examples": list(finding.examples),
         "users": [use_object(use) for use in finding.users],
-    }
-
-
-def _gap(gap: Gap) -> dict[str, Any]:
-    return {
-        "account": gap.account,
-        "region": gap.region,
-        "repository": gap.repository,
-        "call": gap.call,
-        "reason": gap.reason,
-        "detail": gap.detail,
-        "count": gap.count,
     }
 
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 from analyzer.model.lint import Severity
 from analyzer.model.pull_costs import Advice, PullCost
 from analyzer.model.pull_report import PullReport, RecordedPulls, TransferGroup
-from analyzer.model.records import Gap
 from analyzer.model.transfer import EXPLANATIONS, MoneyRange, TransferFinding
 from analyzer.model.units import Money, from_day, iso
+from reports.json_parts import amount_object, gap_objects
 from reports.rounding import amount_text, rounded
 from reports.text import json_escaped
 from reports.usage import coverage_object
@@ -28,8 +28,7 @@ def pulls_json(report: PullReport) -> str:
     document = {
         "at": iso(report.at),
         **pulls_object(report),
-        "gaps": [_gap(gap) for gap in report.gaps],
-        "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
+        **gap_objects(report.gaps, report.accepted_gaps),
     }
     return json_escaped(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
@@ -151,7 +150,7 @@ def recorded_object(recorded: RecordedPulls) -> _Object:
                 "pulled_bytes": one.pulled_bytes,
                 "new_bytes": one.new_bytes,
                 "stored_bytes": one.stored_bytes,
-                "pulling": _money(one.pulling),
+                "pulling": _pull_money(one.pulling),
                 "replicating": _range(one.replicating),
                 "break_even_bytes": one.break_even_bytes,
                 "break_even_pulls": one.break_even_pulls,
@@ -223,27 +222,8 @@ def _group(group: TransferGroup, keys: tuple[str, ...]) -> _Object:
 
 
 def _range(usd: MoneyRange) -> _Object:
-    return {"low": _money(usd.low), "high": _money(usd.high)}
+    return {"low": _pull_money(usd.low), "high": _pull_money(usd.high)}
 
 
-def _money(money: Money) -> _Object:
-    shown: _Object = {
-        "amount": None if money.amount is None else usd_text(money.amount),
-        "currency": money.currency,
-        "period": money.period,
-    }
-    if money.leaves_out:
-        shown["leaves_out"] = list(money.leaves_out)
-    return shown
-
-
-def _gap(gap: Gap) -> _Object:
-    return {
-        "account": gap.account,
-        "region": gap.region,
-        "repository": gap.repository,
-        "call": gap.call,
-        "reason": gap.reason,
-        "detail": gap.detail,
-        "count": gap.count,
-    }
+def _pull_money(money: Money) -> _Object:
+    return amount_object(money, rounded(money, PULL_DECIMALS))

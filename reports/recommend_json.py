@@ -17,11 +17,11 @@ from analyzer.model.recommendation import (
     RuleBasis,
     TagFamily,
 )
-from analyzer.model.records import Gap
 from analyzer.model.results import ScopedMoney
 from analyzer.model.simulation import Effect
 from analyzer.model.units import iso
-from reports.recommend_words import check_commands, money_object
+from reports.json_parts import gap_objects, money_object
+from reports.recommend_words import check_commands
 from reports.text import json_escaped
 from reports.usage import coverage_object
 
@@ -35,8 +35,7 @@ def recommend_json(report: RecommendReport) -> str:
         "scope": report.scope,
         **recommend_object(report),
         "coverage": coverage_object(report.coverage),
-        "gaps": [asdict(gap) for gap in report.gaps],
-        "accepted_gaps": [_accepted(gap, reason) for gap, reason in report.accepted_gaps],
+        **gap_objects(report.gaps, report.accepted_gaps),
     }
     return json_escaped(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
@@ -55,10 +54,6 @@ def recommend_object(report: RecommendReport, *, in_full: bool = True) -> _Objec
         "fleet": None if report.fleet is None else _fleet(report.fleet),
         "warnings": list(report.warnings),
     }
-
-
-def _accepted(gap: Gap, reason: str) -> _Object:
-    return {**asdict(gap), "accepted_because": reason}
 
 
 def _repository(row: Recommendation, *, in_full: bool) -> _Object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any, Final
+from typing import Final
 
 from analyzer.model.history import BackTest
 from analyzer.model.recommendation import FleetDefault, Recommendation, RecommendReport, RuleBasis, Status
@@ -133,19 +133,6 @@ def check_commands(row: Recommendation) -> tuple[str, ...]:
         f"demurrage what-if --policy policy.json --repository {name} --against live",
         f"demurrage verify --policy policy.json --repository {name}{place}",
     )
-
-
-def money_object(money: Money, scope: str | None = None) -> dict[str, Any]:
-    """Money as JSON has it."""
-    amount = rounded(money, EXACT_DECIMALS)
-    shown: dict[str, Any] = {
-        "amount": None if amount is None else amount_text(amount),
-        "currency": money.currency,
-        "period": money.period,
-    }
-    if scope is not None:
-        shown["scope"] = scope
-    return {**shown, **({"leaves_out": list(money.leaves_out)} if money.leaves_out else {})}
 
 
 def exact_text(money: Money) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from analyzer.model.records import Gap
 from analyzer.model.trends import (
     Change,
     Curve,
@@ -22,8 +21,8 @@ from analyzer.model.trends import (
     TrendReport,
     UnknownDay,
 )
-from analyzer.model.units import Money, from_day, iso
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded
+from analyzer.model.units import from_day, iso
+from reports.json_parts import gap_objects, money_object
 from reports.text import json_escaped
 
 _Object = dict[str, Any]
@@ -33,8 +32,7 @@ def trend_json(report: TrendReport) -> str:
     """The whole answer of ``trend``, with a line feed at the end; equal reports give equal text."""
     document = {
         **trend_object(report, every_day=True),
-        "gaps": [_gap(gap) for gap in report.gaps],
-        "accepted_gaps": [{**_gap(gap), "accepted_because": reason} for gap, reason in report.accepted_gaps],
+        **gap_objects(report.gaps, report.accepted_gaps),
     }
     return json_escaped(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
@@ -131,7 +129,7 @@ def _repository(row: RepositoryTrend, *, every_day: bool) -> _Object:
         "created_at": iso(row.created_at),
         "movement": row.movement,
         "change": _change(row.change),
-        "cost_change": None if row.cost_change is None else _money(row.cost_change, "repository"),
+        "cost_change": None if row.cost_change is None else money_object(row.cost_change, "repository"),
         "new_bytes": row.new_bytes,
         "freed_bytes": row.freed_bytes,
         **({"days": [_day(row.curve, n) for n in range(row.curve.days)]} if every_day else {}),
@@ -202,14 +200,14 @@ def _point(point: ForecastPoint) -> _Object:
         },
         "cost": {
             "repository": {
-                "low": _money(point.cost_low.repository, "repository"),
-                "middle": _money(point.cost.repository, "repository"),
-                "high": _money(point.cost_high.repository, "repository"),
+                "low": money_object(point.cost_low.repository, "repository"),
+                "middle": money_object(point.cost.repository, "repository"),
+                "high": money_object(point.cost_high.repository, "repository"),
             },
             "registry": {
-                "low": _money(point.cost_low.registry, "registry"),
-                "middle": _money(point.cost.registry, "registry"),
-                "high": _money(point.cost_high.registry, "registry"),
+                "low": money_object(point.cost_low.registry, "registry"),
+                "middle": money_object(point.cost.registry, "registry"),
+                "high": money_object(point.cost_high.registry, "registry"),
             },
         },
     }
@@ -237,28 +235,5 @@ def _span(values: Span) -> _Object:
     return {"low": values.low, "middle": values.middle, "high": values.high}
 
 
-def _money(money: Money, scope: str) -> _Object:
-    amount = rounded(money, EXACT_DECIMALS)
-    return {
-        "amount": None if amount is None else amount_text(amount),
-        "currency": money.currency,
-        "period": money.period,
-        "scope": scope,
-        **({"leaves_out": list(money.leaves_out)} if money.leaves_out else {}),
-    }
-
-
 def _unknown(day: UnknownDay) -> _Object:
     return {"day": day.day.isoformat(), "reason": day.reason}
-
-
-def _gap(gap: Gap) -> _Object:
-    return {
-        "account": gap.account,
-        "region": gap.region,
-        "repository": gap.repository,
-        "call": gap.call,
-        "reason": gap.reason,
-        "detail": gap.detail,
-        "count": gap.count,
-    }

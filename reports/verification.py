@@ -10,12 +10,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from textwrap import wrap
 from typing import Any, Final
 
-from analyzer.model.records import Gap
 from analyzer.model.units import iso
 from analyzer.model.verification import (
     Act,
@@ -27,6 +25,7 @@ from analyzer.model.verification import (
     VerificationStatus,
 )
 from reports.csv import neutral
+from reports.json_parts import gap_objects
 from reports.text import json_escaped, shortened, visible
 
 #: Columns of a terminal that is not made wider.
@@ -97,8 +96,7 @@ def verification_json(verification: Verification) -> str:
             status.value: sum(1 for row in rows if row.status is status) for status in VerificationStatus
         },
         "notes": list(verification.notes),
-        "gaps": [asdict(gap) for gap in verification.gaps],
-        "accepted_gaps": [_accepted(gap, reason) for gap, reason in verification.accepted_gaps],
+        **gap_objects(verification.gaps, verification.accepted_gaps),
     }
     return json_escaped(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
@@ -287,10 +285,6 @@ def _act_object(act: Act | None) -> dict[str, Any] | None:
         return None
     action = {"type": act.action, **({"targetStorageClass": "ARCHIVE"} if act.action == "TRANSITION" else {})}
     return {"action": action, "appliedRulePriority": act.rule}
-
-
-def _accepted(gap: Gap, reason: str) -> dict[str, Any]:
-    return {**asdict(gap), "accepted_because": reason}
 
 
 def _csv_rows(row: RepositoryVerification) -> Iterator[tuple[str, ...]]:

@@ -18,8 +18,9 @@ from analyzer.model.simulation import (
 )
 from analyzer.model.units import Money, Scope
 from reports.facts import bytes_at
+from reports.json_parts import amount_object, money_object
 from reports.missing import Missing
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded
+from reports.rounding import EXACT_DECIMALS, rounded
 from reports.what_if_figures import (
     Split,
     known_of,
@@ -126,19 +127,19 @@ def cost_object(simulation: Simulation, effect: Effect, amounts: Amounts, low: M
 
     def both(money: ScopedMoney, name: str) -> JsonObject:
         return {
-            "repository": _money(money.repository, amounts[f"{name}_repository"], "repository"),
-            "registry": _money(money.registry, amounts[f"{name}_registry"], "registry"),
+            "repository": amount_object(money.repository, amounts[f"{name}_repository"], "repository"),
+            "registry": amount_object(money.registry, amounts[f"{name}_registry"], "registry"),
         }
 
     return {
         "before": both(effect.cost, "cost"),
         "saving": {
             **both(effect.saving, "saving"),
-            "low": _money(effect.saving_low, amounts["low"], low),
-            "high": _money(effect.saving_high, amounts["high"], main_scope(simulation)),
+            "low": amount_object(effect.saving_low, amounts["low"], low),
+            "high": amount_object(effect.saving_high, amounts["high"], main_scope(simulation)),
         },
         "expirySaving": both(effect.expiry_saving, "expiry"),
-        "naiveSaving": _money(effect.naive_saving, amounts["naive"], "logical"),
+        "naiveSaving": amount_object(effect.naive_saving, amounts["naive"], "logical"),
     }
 
 
@@ -162,10 +163,10 @@ def against_object(
         }
 
     saving = {
-        "repository": _exact(less(effect.saving.repository, live.saving.repository), "repository"),
-        "registry": _exact(less(effect.saving.registry, live.saving.registry), "registry"),
-        "low": _exact(less(effect.saving_low, live.saving_low), low),
-        "high": _exact(less(effect.saving_high, live.saving_high), main_scope(simulation)),
+        "repository": money_object(less(effect.saving.repository, live.saving.repository), "repository"),
+        "registry": money_object(less(effect.saving.registry, live.saving.registry), "registry"),
+        "low": money_object(less(effect.saving_low, live.saving_low), low),
+        "high": money_object(less(effect.saving_high, live.saving_high), main_scope(simulation)),
     }
     amounts = {name: rounded(pick(live), EXACT_DECIMALS) for name, pick in MONEY_COLUMNS.items()}
     return {
@@ -227,7 +228,7 @@ def shared_object(candidate: Candidate, parts: Mapping[str, Split], *, priced: b
             "archived": rest(lambda effect: effect.archived_bytes),
         },
         "cost": {
-            name: {"registry": _money(parts[of].shared_exact, parts[of].shared, "registry")}
+            name: {"registry": amount_object(parts[of].shared_exact, parts[of].shared, "registry")}
             for name, of in (
                 ("before", "cost_registry"),
                 ("saving", "saving_registry"),
@@ -244,8 +245,8 @@ def rule_object(rule: RuleEffect) -> JsonObject:
 
     def both(money: ScopedMoney) -> JsonObject:
         return {
-            "repository": _exact(money.repository, "repository"),
-            "registry": _exact(money.registry, "registry"),
+            "repository": money_object(money.repository, "repository"),
+            "registry": money_object(money.registry, "registry"),
         }
 
     return {
@@ -266,22 +267,8 @@ def archiving_object(one: Archiving) -> JsonObject:
         "region": one.region,
         "archivedBytes": one.archived_bytes,
         "saves": one.saves,
-        "saving": _exact(one.saving, "repository"),
+        "saving": money_object(one.saving, "repository"),
         "minimumDays": one.minimum_days,
-        "minimumCost": _exact(one.minimum_cost, "repository"),
-        "retrievalCost": _exact(one.retrieval_cost, "repository"),
+        "minimumCost": money_object(one.minimum_cost, "repository"),
+        "retrievalCost": money_object(one.retrieval_cost, "repository"),
     }
-
-
-def _exact(money: Money, scope: MoneyScope) -> JsonObject:
-    return _money(money, rounded(money, EXACT_DECIMALS), scope)
-
-
-def _money(money: Money, amount: Decimal | None, scope: MoneyScope) -> JsonObject:
-    shown: JsonObject = {
-        "amount": None if amount is None else amount_text(amount),
-        "currency": money.currency,
-        "period": money.period,
-        "scope": scope,
-    }
-    return {**shown, **({"leaves_out": list(money.leaves_out)} if money.leaves_out else {})}
