@@ -30,7 +30,7 @@ from analyzer.lifecycle.replay import Past
 from analyzer.loading import Loaded, load
 from analyzer.model.frames import Frames, Int64, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
-from analyzer.model.history import Outcomes
+from analyzer.model.history import History, Outcomes
 from analyzer.model.pull_report import PullReport
 from analyzer.model.recommendation import RecommendReport
 from analyzer.model.records import Gap, RegistryKey
@@ -150,9 +150,13 @@ def make_report(database: Database, options: ReportOptions) -> Report:
     )
 
     @cache
+    def history() -> History:
+        """The stored past, which is read once, and only where something asks for it."""
+        return load_history(database, loaded.snapshots)
+
+    @cache
     def past() -> Past:
-        """The stored past, which is read where something asks for it."""
-        return Past(load_history(database, loaded.snapshots))
+        return Past(history())
 
     recommendations, followed = _recommendations(database, loaded, options, at_ms, past)
     return replace(
@@ -167,6 +171,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
             candidates=[Candidate(name="recommended", title="recommended policies", policies=followed)]
             if followed
             else (),
+            load=history,
         ),
         outcomes=_outcomes(database, loaded.snapshots, past),
     )

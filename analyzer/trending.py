@@ -5,7 +5,7 @@ Below the command line, the service and ``nightly``; without clock or files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -69,18 +69,19 @@ def report_trend(
     days: int = TREND_DAYS,
     globs: Sequence[str] = (),
     candidates: Sequence[Candidate] = (),
-    history: History | None = None,
+    load: Callable[[], History] | None = None,
 ) -> TrendReport:
     """How the registries of ``present`` grew in the last ``days``, and will grow from ``at_ms`` on.
 
-    ``globs`` choose repositories by name, all without any. ``history`` is loaded where it is not given
-    and there is any.
+    ``globs`` choose repositories by name, all without any. ``load`` gives the past where somebody has a
+    use for it beside this; it is asked for only where there is any.
     """
     frames = present.frames
     with database.read() as connection:
         stored = load_facts(connection, present.snapshots)
-    if history is None and len(stored.night_ms) > len(frames.registries):
-        history = load_history(database, present.snapshots)
+    history = None
+    if len(stored.night_ms) > len(frames.registries):
+        history = load_history(database, present.snapshots) if load is None else load()
     ever = set(stored.repositories["repository"])
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in ever):

@@ -320,7 +320,7 @@ class World:
             pd.DataFrame({"region": pd.Series([], dtype="str")}),
             pd.DataFrame({"registry": np.zeros(self._virtuals, np.int64)}),
             artifacts,
-            _NO_MANIFESTS,
+            Manifests.none(),
             np.zeros(1, np.int64),
         )
         facts = LifecycleFacts(
@@ -366,15 +366,3 @@ def _sums(unit: Int64, bits: Int64, amounts: Int64, units: int) -> Int64:
 def _both(where: Int64, one: Int64, other: Int64) -> Bools:
     both: Bools = (where[one] >= 0) & (where[other] >= 0)
     return both
-
-
-_NO_MANIFESTS = Manifests(
-    digest_id=np.zeros(0, np.uint32),
-    kind=np.zeros(0, np.uint8),
-    subject=np.zeros(0, np.uint32),
-    blob_offsets=np.zeros(1, np.int64),
-    blobs=np.zeros(0, np.uint32),
-    foreign=np.zeros(0, np.bool_),
-    child_offsets=np.zeros(1, np.int64),
-    children=np.zeros(0, np.uint32),
-)

@@ -390,7 +390,7 @@ class _Run:
             listed=np.full(count, Listed.UNKNOWN, np.uint8),
         )
         repositories = pd.DataFrame(index=pd.RangeIndex(len(rows)))
-        frames = Frames(pd.DataFrame(), repositories, artifacts, _NO_MANIFESTS, np.zeros(0, np.int64))
+        frames = Frames(pd.DataFrame(), repositories, artifacts, Manifests.none(), np.zeros(0, np.int64))
         families = Families(
             kind=past.families.kind[artifact],
             parent=parent[both],
@@ -456,18 +456,6 @@ class _State:
     frames: Frames
     facts: LifecycleFacts
     families: Families
-
-
-_NO_MANIFESTS = Manifests(
-    digest_id=np.zeros(0, np.uint32),
-    kind=np.zeros(0, np.uint8),
-    subject=np.zeros(0, np.uint32),
-    blob_offsets=np.zeros(1, np.int64),
-    blobs=np.zeros(0, np.uint32),
-    foreign=np.zeros(0, np.bool_),
-    child_offsets=np.zeros(1, np.int64),
-    children=np.zeros(0, np.uint32),
-)
 
 
 def _since(moments: Int64, now: Int64) -> Int64:

@@ -184,16 +184,7 @@ def _frames(images: pd.DataFrame, repository: Int64, digest: Int64, names: pd.In
         subject=np.zeros(count, np.uint32),
         listed=np.full(count, Listed.IMAGE, np.uint8),
     )
-    manifests = Manifests(
-        digest_id=np.zeros(0, np.uint32),
-        kind=np.zeros(0, np.uint8),
-        subject=np.zeros(0, np.uint32),
-        blob_offsets=np.zeros(1, np.int64),
-        blobs=np.zeros(0, np.uint32),
-        foreign=np.zeros(0, np.bool_),
-        child_offsets=np.zeros(1, np.int64),
-        children=np.zeros(0, np.uint32),
-    )
+    manifests = Manifests.none()
     repositories = pd.DataFrame({"registry": 0, "repository": names})
     return Frames(pd.DataFrame(index=[0]), repositories, artifacts, manifests, np.zeros(0, np.int64))
 

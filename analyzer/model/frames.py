@@ -89,6 +89,21 @@ class Manifests:
     #: digest_ids of the children of indexes.
     children: UInt32
 
+    @classmethod
+    def none(cls) -> Manifests:
+        """Of artifacts none of which has a known manifest."""
+        nothing = np.zeros(0, np.uint32)
+        return cls(
+            digest_id=nothing,
+            kind=np.zeros(0, np.uint8),
+            subject=nothing,
+            blob_offsets=np.zeros(1, np.int64),
+            blobs=nothing,
+            foreign=np.zeros(0, np.bool_),
+            child_offsets=np.zeros(1, np.int64),
+            children=nothing,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Frames:
