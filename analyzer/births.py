@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, Families, spans
-from analyzer.holdings import changes, reduce_runs, runs_of_repositories, sharing_groups, sort_rows
+from analyzer.families import Families
+from analyzer.holdings import changes, reduce_runs, sharing_groups, sort_rows, stored_references
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64
 from analyzer.model.results import ScopedBytes
 from analyzer.model.trends import Reconstruction, RepositoryReconstruction
@@ -42,26 +42,10 @@ def blob_births(frames: Frames, families: Families) -> Births:
     ``families`` are theirs. Foreign layers are not stored, and an artifact of unknown content holds
     nothing that is known.
     """
-    artifacts, manifests = frames.artifacts, frames.manifests
-    holding = np.flatnonzero((families.kind == IMAGE) | (families.kind == REFERRER))
-    manifest = artifacts.manifest[holding]
-    offsets = manifests.blob_offsets[manifest]
-    lengths = manifests.blob_offsets[manifest + 1] - offsets
-    repository = artifacts.repository[holding].astype(np.int64)
-    pushed = artifacts.pushed_at_ms[holding]
-    any_foreign = bool(manifests.foreign.any())
     runs: list[tuple[Int64, ...]] = []
-    for begin, end in runs_of_repositories(repository, lengths):
-        run = slice(begin, end)
-        at = spans(offsets[run], lengths[run])
-        within = np.repeat(np.arange(end - begin), lengths[run])
-        if any_foreign:
-            stored = ~manifests.foreign[at]
-            at, within = at[stored], within[stored]
-        first = repository[begin] if end else 0
-        owner, blob, within = sort_rows((repository[run] - first)[within], manifests.blobs[at], within)
+    for first, owner, blob, holder in stored_references(frames, families):
         starts = np.flatnonzero(changes(owner, blob))
-        born = reduce_runs(np.minimum, pushed[begin + within], starts)
+        born = reduce_runs(np.minimum, frames.artifacts.pushed_at_ms[holder], starts)
         runs.append((owner[starts] + first, blob[starts], born))
     owner, blob, born = (np.concatenate(column) for column in zip(*runs, strict=True))
     group_of, registry_of_group = sharing_groups(frames)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analyzer.families import IMAGE, REFERRER, Families, spans
 from analyzer.model.frames import Bools, Frames, Int64
 
 _Number = TypeVar("_Number", bound=np.integer)
@@ -49,6 +50,33 @@ def runs_of_repositories(repository: Int64, lengths: Int64) -> Iterator[tuple[in
     cuts = firsts[changes(before // _REFERENCES_AT_ONCE)].tolist()
     # Where there is nothing at all, one empty run.
     yield from pairwise([*(cuts or [0]), len(repository)])
+
+
+def stored_references(frames: Frames, families: Families) -> Iterator[tuple[int, Int64, Int64, Int64]]:
+    """The blobs that images and referrers of known manifests hold, some whole repositories at a time.
+
+    Each time: the first of the repositories, and by reference the repository (counted from it), the blob
+    and the artifact that holds it (a position), in that order and repeats included. Foreign layers are
+    not stored. Without any artifact there is one empty batch.
+    """
+    artifacts, manifests = frames.artifacts, frames.manifests
+    holding = np.flatnonzero((families.kind == IMAGE) | (families.kind == REFERRER))
+    manifest = artifacts.manifest[holding]
+    offsets = manifests.blob_offsets[manifest]
+    lengths = manifests.blob_offsets[manifest + 1] - offsets
+    repository = artifacts.repository[holding].astype(np.int64)
+    any_foreign = bool(manifests.foreign.any())
+    for begin, end in runs_of_repositories(repository, lengths):
+        run = slice(begin, end)
+        at = spans(offsets[run], lengths[run])
+        within = np.repeat(np.arange(end - begin), lengths[run])
+        if any_foreign:
+            stored = ~manifests.foreign[at]
+            at, within = at[stored], within[stored]
+        first = int(repository[begin]) if end else 0
+        owner = repository[run] - first
+        owner, blob, within = sort_rows(owner[within], manifests.blobs[at], within)
+        yield first, owner, blob, holding[begin + within]
 
 
 def sort_rows(*columns: npt.NDArray[np.integer]) -> tuple[Int64, ...]:

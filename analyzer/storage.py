@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyzer.families import IMAGE, INDEX, KINDS, REFERRER, UNKNOWN, Families, find_families, spans
+from analyzer.families import IMAGE, INDEX, KINDS, REFERRER, UNKNOWN, Families, find_families
 from analyzer.holdings import (
     changes,
     reduce_runs,
-    runs_of_repositories,
     sharing_groups,
     sort_rows,
+    stored_references,
     sum_by_owner,
 )
 from analyzer.model.frames import (
@@ -231,27 +231,12 @@ def _once_per_repository(frames: Frames, families: Families, flags: UInt8) -> tu
 
     A blob that an artifact lists twice counts once for it.
     """
-    artifacts, manifests = frames.artifacts, frames.manifests
-    holding = np.flatnonzero((families.kind == IMAGE) | (families.kind == REFERRER))
-    manifest = artifacts.manifest[holding]
-    offsets = manifests.blob_offsets[manifest]
-    lengths = manifests.blob_offsets[manifest + 1] - offsets
-    repository = artifacts.repository[holding].astype(np.int64)
-    any_foreign = bool(manifests.foreign.any())
+    artifacts = frames.artifacts
     logical = np.zeros(len(families.kind), np.int64)
     runs = []
-    for begin, end in runs_of_repositories(repository, lengths):
-        run = slice(begin, end)
-        at = spans(offsets[run], lengths[run])
-        within = np.repeat(np.arange(end - begin), lengths[run])
-        if any_foreign:
-            stored = ~manifests.foreign[at]
-            at, within = at[stored], within[stored]
-        first = repository[begin] if end else 0
-        owner = repository[run] - first
-        owner, blob, within = sort_rows(owner[within], manifests.blobs[at], within)
-        new = changes(within, blob)
-        owner, blob, holder = owner[new], blob[new], holding[begin + within[new]]
+    for first, owners, blobs, holders in stored_references(frames, families):
+        new = changes(holders, blobs)
+        owner, blob, holder = owners[new], blobs[new], holders[new]
         np.add.at(logical, holder, frames.blob_size_bytes[blob])
         starts = np.flatnonzero(changes(owner, blob))
         runs.append(

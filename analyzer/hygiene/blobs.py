@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, Families, spans
-from analyzer.holdings import changes, reduce_runs, runs_of_repositories, sort_rows
+from analyzer.families import Families
+from analyzer.holdings import changes, reduce_runs, sort_rows, stored_references
 from analyzer.model.frames import Bools, Frames, Int64
 from analyzer.model.records import ImageStatus
 
@@ -29,26 +29,10 @@ class StoredBlobs:
 
 def find_blobs(frames: Frames, families: Families) -> StoredBlobs:
     """What images and referrers of known manifests hold; foreign layers are not stored."""
-    artifacts, manifests = frames.artifacts, frames.manifests
-    holding = np.flatnonzero((families.kind == IMAGE) | (families.kind == REFERRER))
+    artifacts = frames.artifacts
     archived = np.isin(artifacts.image_status, (ImageStatus.ARCHIVED, ImageStatus.ACTIVATING))
-    manifest = artifacts.manifest[holding]
-    offsets = manifests.blob_offsets[manifest]
-    lengths = manifests.blob_offsets[manifest + 1] - offsets
-    repository = artifacts.repository[holding].astype(np.int64)
-    any_foreign = bool(manifests.foreign.any())
     runs = []
-    for begin, end in runs_of_repositories(repository, lengths):
-        run = slice(begin, end)
-        at = spans(offsets[run], lengths[run])
-        within = np.repeat(np.arange(end - begin), lengths[run])
-        if any_foreign:
-            stored = ~manifests.foreign[at]
-            at, within = at[stored], within[stored]
-        first = repository[begin] if end else 0
-        owner = repository[run] - first
-        owner, blob, within = sort_rows(owner[within], manifests.blobs[at], within)
-        holder = holding[begin + within]
+    for first, owner, blob, holder in stored_references(frames, families):
         starts = np.flatnonzero(changes(owner, blob))
         runs.append(
             (
