@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.acceptance import split_gaps
-from analyzer.cli.collect import collect_shown, prepare_collection, require_something_read
-from analyzer.cli.publishing import temporary_folder
+from analyzer.acceptance import AcceptedGap, split_gaps
+from analyzer.cli.agreements import take_agreements
+from analyzer.cli.collect import collect_shown, first_profile, prepare_collection, require_something_read
+from analyzer.cli.ingest import checked_ingest
+from analyzer.cli.publishing import take_delivery, temporary_folder
+from analyzer.cli.report import asked_report
 from analyzer.errors import InputError, RunError
 from analyzer.service.steps import Step, StepResult, StepStatus
 from analyzer.store.slots import OnRun
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from analyzer.ingesting import IngestTotals
     from analyzer.model.results import Report
     from analyzer.nightly import ReportOptions
+    from analyzer.pricing import PriceBook
     from analyzer.store.engine import Database
 
 #: Ties a run to nothing: that of `demurrage run` belongs to no slot.
@@ -39,6 +43,41 @@ class NightPlan:
     delivery: Delivery
     #: Where the report's files go; None for nowhere but where they are published.
     output_dir: Path | None
+
+
+def take_plan(
+    options: dict[str, Any],
+    *,
+    prices: PriceBook,
+    accepted: tuple[AcceptedGap, ...],
+    scope: str,
+    stale_days: int,
+    tag_keys: tuple[str, ...],
+    output_dir: Path | None = None,
+    published_otherwise: str | None = None,
+) -> NightPlan:
+    """The night that a command's ``options`` ask for; what is not about collecting is taken out of them.
+
+    All of it is checked here, so that a mistake costs no night: raises InputError. ``published_otherwise``
+    is where reports go that nothing says where to publish.
+    """
+    ingest, agreements = checked_ingest(options), take_agreements(options)
+    delivery = take_delivery(options, profile=first_profile(options), otherwise=published_otherwise)
+    prepare_collection(**options)
+    return NightPlan(
+        collect=options,
+        ingest=ingest,
+        report=asked_report(
+            prices=prices,
+            scope=scope,
+            stale_days=stale_days,
+            accepted=accepted,
+            tag_keys=tag_keys,
+            agreements=agreements,
+        ),
+        delivery=delivery,
+        output_dir=output_dir,
+    )
 
 
 class Night:

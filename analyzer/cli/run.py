@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from analyzer.cli.agreements import agreement_options, take_agreements
-from analyzer.cli.collect import collect_options, first_profile, prepare_collection
+from analyzer.cli.agreements import agreement_options
+from analyzer.cli.collect import collect_options
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -21,9 +21,9 @@ from analyzer.cli.common import (
     report_options,
     require_folder,
 )
-from analyzer.cli.ingest import checked_ingest, ingest_options
-from analyzer.cli.publishing import notify_options, publish_options, take_delivery
-from analyzer.cli.report import asked_report, show_answer
+from analyzer.cli.ingest import ingest_options
+from analyzer.cli.publishing import notify_options, publish_options
+from analyzer.cli.report import show_answer
 from analyzer.cli.streams import tell
 from analyzer.errors import DemurrageError
 
@@ -69,7 +69,7 @@ def run_command(
     so, pulls are read in between; with --publish the report is published as well, and with --notify a
     digest sent. What fails is told and does not keep the rest from being done.
     """
-    from analyzer.cli.night import Night, NightPlan
+    from analyzer.cli.night import Night, take_plan
     from analyzer.cli.progress import shown_progress
     from analyzer.service.steps import StepResult, run_steps
     from analyzer.store.opening import open_database
@@ -78,21 +78,13 @@ def run_command(
     # Before the night's work, so that a mistake in these does not cost it.
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     require_folder(output_dir)
-    ingest, agreements = checked_ingest(options), take_agreements(options)
-    delivery = take_delivery(options, profile=first_profile(options))
-    prepare_collection(**options)
-    plan = NightPlan(
-        collect=options,
-        ingest=ingest,
-        report=asked_report(
-            prices=book,
-            scope=scope,
-            stale_days=stale_days,
-            accepted=accepted,
-            tag_keys=group_by,
-            agreements=agreements,
-        ),
-        delivery=delivery,
+    plan = take_plan(
+        options,
+        prices=book,
+        accepted=accepted,
+        scope=scope,
+        stale_days=stale_days,
+        tag_keys=group_by,
         output_dir=output_dir,
     )
     database = open_database(shared.db_url, create=True)

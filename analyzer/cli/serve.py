@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
-from analyzer.cli.agreements import agreement_options, take_agreements
-from analyzer.cli.collect import collect_options, first_profile, prepare_collection
+from analyzer.cli.agreements import agreement_options
+from analyzer.cli.collect import collect_options
 from analyzer.cli.common import (
     HELP,
     Common,
@@ -25,9 +25,8 @@ from analyzer.cli.common import (
     report_options,
     wants_traceback,
 )
-from analyzer.cli.ingest import checked_ingest, ingest_options
-from analyzer.cli.publishing import notify_options, publish_options, take_delivery
-from analyzer.cli.report import asked_report
+from analyzer.cli.ingest import ingest_options
+from analyzer.cli.publishing import notify_options, publish_options
 from analyzer.cli.streams import Dropping, is_terminal
 from analyzer.errors import DemurrageError, InputError
 
@@ -144,7 +143,7 @@ def serve_command(
     any, to reports in your data folder. Of several servers on one database one works and the others stand by.
     Answers /healthz, /metrics and the published reports over HTTP.
     """
-    from analyzer.cli.night import NightPlan
+    from analyzer.cli.night import take_plan
     from analyzer.publishing.folder import FolderTarget
     from analyzer.service.logs import logging_to
     from analyzer.service.metrics import Metrics
@@ -160,22 +159,14 @@ def serve_command(
     times = Schedule(schedule, timezone)
     address = None if listen.lower() == "none" else parse_address(listen)
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
-    ingest, agreements = checked_ingest(options), take_agreements(options)
-    delivery = take_delivery(options, profile=first_profile(options), otherwise=str(_reports_folder()))
-    prepare_collection(**options)
-    plan = NightPlan(
-        collect=options,
-        ingest=ingest,
-        report=asked_report(
-            prices=book,
-            scope=scope,
-            stale_days=stale_days,
-            accepted=accepted,
-            tag_keys=group_by,
-            agreements=agreements,
-        ),
-        delivery=delivery,
-        output_dir=None,
+    plan = take_plan(
+        options,
+        prices=book,
+        accepted=accepted,
+        scope=scope,
+        stale_days=stale_days,
+        tag_keys=group_by,
+        published_otherwise=str(_reports_folder()),
     )
     database = open_database(shared.db_url, create=True)
     stopping = Stopping(stop_seconds)
@@ -185,8 +176,8 @@ def serve_command(
     )
     night.metrics = metrics = Metrics(database, server.state)
     folders = (
-        [target.folder for target in delivery.publishing.targets if isinstance(target, FolderTarget)]
-        if delivery.publishing
+        [target.folder for target in plan.delivery.publishing.targets if isinstance(target, FolderTarget)]
+        if plan.delivery.publishing
         else []
     )
     now_ms = server.state.started_at_ms
@@ -203,7 +194,7 @@ def serve_command(
         max_age_ms=max_age_ms,
         any_host=address is not None and not address.is_loopback,
     )
-    secrets = [options["external_id"] or "", _password(shared), *delivery.secrets]
+    secrets = [options["external_id"] or "", _password(shared), *plan.delivery.secrets]
     stream = cast(TextIO, Dropping(sys.stderr))
     with (
         logging_to(
