@@ -85,7 +85,7 @@ def blob_mounting_off(estate: Estate) -> Iterator[Found | Unjudged]:
         if not setting:
             yield Unjudged(registry=of, row=None, reason="the account setting BLOB_MOUNTING was not read")
             continue
-        recent = _saving(estate, of, "repository", ClassBytes(mountable.recent_bytes, 0))
+        recent = _saving(estate, of, "repository", mountable.recent)
         monthly = "" if recent.amount is None else f" (${recent.amount:,.2f} a month)"
         yield Found(
             registry=of,
@@ -93,7 +93,7 @@ def blob_mounting_off(estate: Estate) -> Iterator[Found | Unjudged]:
             message=(
                 f"blob mounting is off, and {data(mountable.repeated.total)} of {data(mountable.apart.total)}"
                 f" are layers that another repository with the same key holds too;"
-                f" {data(mountable.recent_bytes)}{monthly} of that came in the last {RECENT_DAYS} days,"
+                f" {data(mountable.recent.total)}{monthly} of that came in the last {RECENT_DAYS} days,"
                 " as far as images that are"
                 " still there show"
             ),

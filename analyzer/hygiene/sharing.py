@@ -57,9 +57,9 @@ class Mountable:
     #: Each blob once per repository, and once per group of repositories that could share it.
     apart: ClassBytes
     shared: ClassBytes
-    #: Bytes in repositories that held them in no image pushed before a moment and have them in one since,
-    #: while another repository of the group had them before: what a push since then could have mounted.
-    recent_bytes: int
+    #: What repositories held in no image pushed before a moment and have in one since, while another
+    #: repository of the group had it before: what a push since then could have mounted.
+    recent: ClassBytes
 
     @property
     def repeated(self) -> ClassBytes:
@@ -119,11 +119,10 @@ def find_mountable(frames: Frames, blobs: StoredBlobs, since_ms: int) -> list[Mo
     earliest = reduce_runs(np.minimum, np.where(first == NO_TIME, _LATEST, first), starts)
     earliest = np.repeat(earliest, np.diff(starts, append=len(row)))
     is_recent = (first != NO_TIME) & (first >= since_ms) & (earliest < first)
-    recent = np.zeros(len(frames.registries), np.int64)
-    np.add.at(recent, registry[blobs.repository[row[is_recent]]], blobs.size[row[is_recent]])
-    return [
-        Mountable(number, apart[number], shared[number], size) for number, size in enumerate(recent.tolist())
-    ]
+    came = np.full(len(blobs.blob), -1)
+    came[row[is_recent]] = blobs.repository[row[is_recent]]
+    recent = _summed(once_per(blobs, came, len(registry)), registry, len(frames.registries))
+    return [Mountable(number, *parts) for number, parts in enumerate(zip(apart, shared, recent, strict=True))]
 
 
 def _held_by_several(

@@ -83,10 +83,10 @@ def key_splits(frames: Frames) -> dict[int, tuple[tuple[int, int], dict[tuple[st
     return found
 
 
-def mountable(frames: Frames, since_ms: int) -> list[tuple[tuple[int, int], tuple[int, int], int]]:
+def mountable(frames: Frames, since_ms: int) -> list[tuple[tuple[int, int], ...]]:
     """Of each registry: bytes by class once per repository, once per group, and what was mountable."""
     rows = frames.repositories.to_dict("records")
-    answers = []
+    answers: list[tuple[tuple[int, int], ...]] = []
     for registry in range(len(frames.registries)):
         apart = [0, 0]
         groups: dict[tuple[object, ...], dict[int, list[Holder]]] = {}
@@ -96,7 +96,7 @@ def mountable(frames: Frames, since_ms: int) -> list[tuple[tuple[int, int], tupl
                 alone = holder.repository if row["pull_through_cache"] else -1
                 key = (row["encryption_type"], row["kms_key"], alone)
                 groups.setdefault(key, {}).setdefault(holder.repository, []).append(holder)
-        shared, recent = [0, 0], 0
+        shared, recent = [0, 0], [0, 0]
         for group in groups.values():
             for number, size in enumerate(bytes_of(frames, stored(h for own in group.values() for h in own))):
                 shared[number] += size
@@ -117,6 +117,6 @@ def mountable(frames: Frames, since_ms: int) -> list[tuple[tuple[int, int], tupl
                 for repository, moment in first.items():
                     before = [other for elsewhere, other in first.items() if elsewhere != repository]
                     if moment >= since_ms and before and min(before) < moment:
-                        recent += int(frames.blob_size_bytes[blob])
-        answers.append(((apart[0], apart[1]), (shared[0], shared[1]), recent))
+                        recent[stored(group[repository])[blob]] += int(frames.blob_size_bytes[blob])
+        answers.append(((apart[0], apart[1]), (shared[0], shared[1]), (recent[0], recent[1])))
     return answers

@@ -160,6 +160,6 @@ def _judge_layers(frames: Frames, since_ms: int) -> None:
     repeated, _ = layer_sharing.key_splits(frames)[split.registry]
     assert (split.repeated.standard, split.repeated.archive) == repeated
     assert [
-        ((m.apart.standard, m.apart.archive), (m.shared.standard, m.shared.archive), m.recent_bytes)
+        tuple((part.standard, part.archive) for part in (m.apart, m.shared, m.recent))
         for m in find_mountable(frames, blobs, since_ms)
     ] == layer_sharing.mountable(frames, since_ms)

@@ -108,7 +108,19 @@ def test_what_was_pushed_where_another_repository_had_it_could_have_been_mounted
     assert found.apart == ClassBytes(135 + 107 + 41, 0)
     assert found.repeated == ClassBytes(100 + 30, 0)
     # Layer 22 came to a after c had it, and layer 21 to b after a had it.
-    assert [mountable(frames, since)[0].recent_bytes for since in (0, 11, 21)] == [130, 100, 0]
+    assert [mountable(frames, since)[0].recent.total for since in (0, 11, 21)] == [130, 100, 0]
+
+
+def test_what_could_have_been_mounted_and_is_archived_since_is_of_the_archive() -> None:
+    frames = build_frames(
+        [
+            plain("a", ArtifactSpec(1, pushed_at_ms=10)),
+            plain("b", ArtifactSpec(1, pushed_at_ms=20, image_status=ImageStatus.ARCHIVED)),
+        ],
+        MANIFESTS,
+        SIZES,
+    )
+    assert mountable(frames)[0].recent == ClassBytes(0, 135)
 
 
 def test_an_image_of_unknown_push_leaves_open_since_when_its_layers_are_there() -> None:
@@ -120,7 +132,7 @@ def test_an_image_of_unknown_push_leaves_open_since_when_its_layers_are_there() 
         MANIFESTS,
         SIZES,
     )
-    assert mountable(frames)[0].recent_bytes == 0
+    assert mountable(frames)[0].recent == ClassBytes(0, 0)
 
 
 @given(case=cases())
@@ -141,7 +153,7 @@ def test_random_registries_agree_with_the_slow_twin(case: Case) -> None:
     }
     since = case.now_ms - 90 * DAY_MS
     assert [
-        ((m.apart.standard, m.apart.archive), (m.shared.standard, m.shared.archive), m.recent_bytes)
+        tuple((part.standard, part.archive) for part in (m.apart, m.shared, m.recent))
         for m in mountable(frames, since)
     ] == oracle.mountable(frames, since)
 
