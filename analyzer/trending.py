@@ -18,7 +18,8 @@ from analyzer.births import blob_births, reconstruct
 from analyzer.errors import InputError
 from analyzer.families import Families
 from analyzer.flows import flows_between
-from analyzer.forecast.outlook import Supposition, forecast
+from analyzer.forecast.courses import Supposition
+from analyzer.forecast.outlook import forecast
 from analyzer.forecast.record import record_of_history, record_of_present
 from analyzer.lifecycle.in_force import policies_in_force
 from analyzer.lifecycle.policy import Policy

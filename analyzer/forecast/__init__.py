@@ -10,7 +10,9 @@ The method, which ``outlook.METHOD`` says in the words that reports show:
   were new then are new again, and those that were there before are shared (``atoms``).
 * Without a policy nothing leaves, and the sums of new bytes are all there is to it (``growth``).
 * With policies, the evaluator that judges real images judges the simulated ones month by month, and what
-  is left is counted blob by blob (``worlds``).
+  is left is counted blob by blob (``worlds``); where that is too much, the largest repositories and a
+  sample are, and the others scaled (``courses``).
+* The middle and the interval of all replays are what reports show (``intervals``).
 
 The bootstrap of runs of weeks is the stationary one of Politis and Romano (1994); numbers come from NumPy's
 Generator, quantiles from ``numpy.quantile``.

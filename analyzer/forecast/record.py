@@ -15,6 +15,9 @@ DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
 #: No more than a year is looked back on.
 MOST_WEEKS = 52
+#: Of fewer weeks nothing is forecast, and of a repository with fewer none is expected.
+FEWEST_WEEKS = 4
+FEWEST_OF_REPOSITORY = 2
 #: Of what was pushed before that, or at no known time.
 LONG_AGO = 1 << 20
 

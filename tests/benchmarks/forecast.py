@@ -21,8 +21,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from analyzer.births import blob_births
+from analyzer.forecast.courses import Supposition
 from analyzer.forecast.draws import MONTH_ENDS
-from analyzer.forecast.outlook import REPLAYS, Supposition, forecast
+from analyzer.forecast.outlook import REPLAYS, forecast
 from analyzer.forecast.record import record_of_present
 from analyzer.lifecycle.evaluation import Evaluator
 from analyzer.lifecycle.parsing import parse_policy

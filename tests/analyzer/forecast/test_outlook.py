@@ -10,7 +10,8 @@ import pytest
 
 from analyzer.births import blob_births
 from analyzer.families import find_families
-from analyzer.forecast.outlook import Supposition, forecast
+from analyzer.forecast.courses import Supposition
+from analyzer.forecast.outlook import forecast
 from analyzer.forecast.record import WEEK_MS, record_of_present
 from analyzer.lifecycle.policy import Action, CountType, Policy, Rule, TagStatus
 from analyzer.model.frames import NO_TIME, Frames, LifecycleFacts
