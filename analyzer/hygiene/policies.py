@@ -2,7 +2,8 @@
 
 Each code of ``lint`` is a check of the same id, but for the one about images that a user protects. What
 lint says stays lint's: message and fix are its own, and here stand the words around them, and which of
-the images could leave without anybody missing them.
+the images could leave without anybody missing them. That a repository lacks a policy several of these
+checks see: it is told once, by the one that knows best what to put there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ _RULES: Final = "ECR user guide, Lifecycle policies: how they work, and their pa
 
 #: Codes about images that pile up: mending them frees those that can go.
 _PILING: Final = frozenset({LintCode.NO_POLICY, LintCode.UNCAPPED_TAGGED, LintCode.UNCAPPED_ORPHANED})
+#: Codes of a policy that is not there.
+_OF_LACK: Final = frozenset({LintCode.NO_POLICY, LintCode.REPLICA_POLICY_DIFFERS})
+_REPLICA: Final = "REPLICA_WITHOUT_POLICY"
+_CACHE: Final = "CACHE_WITHOUT_POLICY"
 #: Lint has two findings of these codes about one rule, told apart by how much they matter: what the one
 #: that matters less (or may be so) has behind its subject.
 _SECOND: Final[Mapping[tuple[LintCode, Severity], str]] = {
@@ -41,7 +46,11 @@ _TEXTS: Final[Mapping[LintCode, tuple[str, Severity, str, str]]] = {
     LintCode.NO_POLICY: (
         "No lifecycle policy",
         Severity.MEDIUM,
-        "Nothing ever leaves the repository by itself: every push is paid for until somebody deletes it.",
+        (
+            "Nothing ever leaves the repository by itself: every push is paid for until somebody deletes it."
+            f" Of caches and replicas {_CACHE}, {_REPLICA} and {LintCode.REPLICA_POLICY_DIFFERS} tell it"
+            " in place of this check."
+        ),
         _RULES,
     ),
     LintCode.POLICY_UNREADABLE: (
@@ -149,7 +158,8 @@ _KEPT_LONG: Final = (
 
 
 def _of_code(code: LintCode, estate: Estate) -> Iterator[Found]:
-    """What lint says under ``code``."""
+    """What lint says under ``code``, but for what another check tells."""
+    telling = _telling(estate) if code in _OF_LACK else {}
     rows: dict[tuple[str, str, str], int] = {}
     for row in estate.rows:
         registry = estate.registry[row]
@@ -158,11 +168,39 @@ def _of_code(code: LintCode, estate: Estate) -> Iterator[Found]:
     for finding in estate.known.lint:
         if finding.code is code:
             row = rows[finding.account, finding.region, finding.repository]
-            yield _found(estate, row, finding)
+            if telling.get(row, code) == code:
+                yield _found(estate, row, finding, is_piling=code in _PILING or row in telling)
 
 
-def _found(estate: Estate, row: int, finding: LintFinding) -> Found:
-    is_piling = finding.code in _PILING
+def _telling(estate: Estate) -> dict[int, str]:
+    """Rows of repositories that hold something and lack a policy, with the check that tells of it.
+
+    What leaves a cache comes back when it is asked for, and a replica should have its source's policy:
+    these know more of what to put than that other registries have one for the same images, and all of
+    them more than that there is none.
+    """
+    is_cache = estate.known.frames.repositories["pull_through_cache"].tolist()
+    differing = {
+        (finding.account, finding.region, finding.repository)
+        for finding in estate.known.lint
+        if finding.code is LintCode.REPLICA_POLICY_DIFFERS
+    }
+    telling: dict[int, str] = {}
+    for row, _ in _lacking(estate):
+        registry = estate.registry[row]
+        if is_cache[row]:
+            telling[row] = _CACHE
+        elif estate.known.of_repositories[row].replica_of:
+            telling[row] = _REPLICA
+        elif (estate.accounts[registry], estate.regions[registry], estate.names[row]) in differing:
+            telling[row] = LintCode.REPLICA_POLICY_DIFFERS
+        else:
+            telling[row] = LintCode.NO_POLICY
+    return telling
+
+
+def _found(estate: Estate, row: int, finding: LintFinding, *, is_piling: bool) -> Found:
+    """``is_piling``: mending it frees those of its images that can go."""
     return Found(
         registry=estate.registry[row],
         row=row,
@@ -206,9 +244,10 @@ def _note(estate: Estate) -> str:
 
 def replicas_without_policy(estate: Estate) -> Iterator[Found]:
     """Repositories that replication fills, and that have no policy of their own."""
+    telling = _telling(estate)
     for row, positions in _lacking(estate):
-        sources = estate.known.of_repositories[row].replica_of
-        if sources:
+        if telling[row] == _REPLICA:
+            sources = estate.known.of_repositories[row].replica_of
             places = ", ".join(f"{place.account}/{place.region}" for place in sources[:3])
             yield _without(
                 estate,
@@ -245,8 +284,8 @@ def _lacking(estate: Estate) -> Iterator[tuple[int, Int64]]:
     """Rows of private repositories that hold something and are known to have no policy."""
     repositories = estate.known.frames.repositories
     is_known = repositories["lifecycle_policy_known"].to_numpy(np.bool_)
-    has_text = repositories["lifecycle_policy_text"].notna().to_numpy(np.bool_)
-    lacking = is_known & ~has_text & ~estate.is_public
+    lacking = is_known & (estate.known.policy_of < 0) & ~estate.is_public
+    lacking[list(estate.known.policy_problems)] = False
     yield from estate.by_repository(lacking[estate.repository])
 
 
@@ -280,7 +319,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *(_check_of(code) for code in _TEXTS),
     Check(
         CheckText(
-            id="REPLICA_WITHOUT_POLICY",
+            id=_REPLICA,
             severity=Severity.MEDIUM,
             title="A replica without a policy",
             meaning=(
@@ -298,7 +337,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         CheckText(
-            id="CACHE_WITHOUT_POLICY",
+            id=_CACHE,
             severity=Severity.MEDIUM,
             title="A pull-through cache without a policy",
             meaning=(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from hypothesis import given
 
 from analyzer.hygiene.checks import run_checks
 from analyzer.hygiene.estate import Check, Found
+from analyzer.hygiene.judging import Agreements, Wanted, judge
 from analyzer.hygiene.policies import CHECKS
 from analyzer.lifecycle.lint import lint
 from analyzer.lifecycle.policy import Policy
-from analyzer.model.findings import Finding
+from analyzer.model.findings import Finding, Waiver
 from analyzer.model.lint import LintCode, Severity
 from analyzer.model.records import UseKind
 from analyzer.model.registry_settings import Place, RepositorySettings
@@ -101,8 +103,19 @@ def test_keys_are_unique_and_nothing_that_lint_finds_is_lost(case: LifecycleCase
     usage.kind[::5] = UseKind.PREVIOUS
     said = lint(world, world.rows, usage=usage)
     found = findings(world, usage=usage, lint=said)
-    codes = set(LintCode)
-    assert Counter(one.check for one in found if one.check in codes) == Counter(str(one.code) for one in said)
+    of_lack = {"NO_POLICY", "REPLICA_POLICY_DIFFERS"}
+    codes = {str(code) for code in LintCode}
+    assert Counter(one.check for one in found if one.check in codes - of_lack) == Counter(
+        str(one.code) for one in said if one.code not in of_lack
+    )
+    lacking = Counter(
+        (one.account, one.region, one.repository) for one in said if one.code is LintCode.NO_POLICY
+    )
+    told = Counter((one.account, one.region, one.repository) for one in found if one.check in LACK)
+    differing = [
+        one for one in said if one.code is LintCode.REPLICA_POLICY_DIFFERS and "another policy" in one.message
+    ]
+    assert told - Counter((one.account, one.region, one.repository) for one in differing) == lacking
     names = list(zip(frames.repositories["registry"], frames.repositories["repository"], strict=True))
     # A repository that was deleted and made again has its name twice.
     if len(set(names)) == len(names):
@@ -126,6 +139,77 @@ def test_a_user_of_what_a_policy_takes_is_evidence() -> None:
 
 
 SOURCE = Place("111111111111", "us-east-1", 1, 0, 0)
+#: Checks that tell of a policy that is not there.
+LACK = ("NO_POLICY", "REPLICA_WITHOUT_POLICY", "CACHE_WITHOUT_POLICY", "REPLICA_POLICY_DIFFERS")
+
+
+def lacking() -> tuple[HandMade, dict[str, Any]]:
+    """A repository of each kind without a policy, all with the same waste, and what else is known."""
+    image = Pushed(name="a", tags=("v1",), age=400, blobs={"x": 5})
+    world = make_world(
+        *(
+            Repository(name=name, images=(image,))
+            for name in ("own", "copy", "hub/a", "hub/copy", "maybe", "alike")
+        ),
+        Repository(name="empty"),
+        Repository(name="alike", images=(image,), policy=Policy((rule(1, keep=1),)), registry=1),
+    )
+    rows = world.frames.repositories
+    names = rows["repository"].tolist()
+    rows["pull_through_cache"] = [name.startswith("hub/") for name in names]
+    rows["pull_through_cache_known"] = [name != "maybe" for name in names]
+    settings = [RepositorySettings(replica_of=(SOURCE,) if "copy" in name else ()) for name in names]
+    return world, {"of_repositories": settings}
+
+
+def test_that_a_policy_lacks_is_told_once_by_the_check_that_knows_most_and_frees_the_same() -> None:
+    world, known = lacking()
+    found = [one for one in findings(world, **known) if one.check in LACK]
+    assert {one.repository: one.check for one in found} == {
+        "own": "NO_POLICY",
+        "copy": "REPLICA_WITHOUT_POLICY",
+        "hub/a": "CACHE_WITHOUT_POLICY",
+        "hub/copy": "CACHE_WITHOUT_POLICY",
+        "maybe": "NO_POLICY",
+        "alike": "REPLICA_POLICY_DIFFERS",
+        "empty": "NO_POLICY",
+    }
+    assert len(found) == len({one.repository for one in found})
+    freed = {one.freed_bytes.repository for one in found if one.freed_bytes and one.repository != "empty"}
+    assert freed == {5}
+    assert all(one.freed_bytes and one.saving_note for one in found)
+
+
+def test_what_a_more_specific_check_tells_is_not_told_where_that_was_waived_or_not_asked_for() -> None:
+    world, known = lacking()
+    estate = estate_of(
+        world.frames,
+        now_ms=NOW_MS,
+        facts=world.facts,
+        digests=world.digests,
+        policies=world.policies,
+        policy_of=world.policy_of,
+        lint=lint(world, world.rows),
+        **known,
+    )
+    waivers = [
+        Waiver(check=check, owner="team", reason="agreed", expires=date(2999, 1, 1), place=check)
+        for check in ("REPLICA_WITHOUT_POLICY", "*_POLICY")
+    ]
+    report = judge(estate, Agreements(waivers=tuple(waivers[:1])), checks=CHECKS)
+    of_copy = [(one.check, one.waiver is not None) for one in report.findings if one.repository == "copy"]
+    assert of_copy == [("REPLICA_WITHOUT_POLICY", True)]
+    assert "copy" not in {row.repository for row in report.by_repository}
+    asked = judge(estate, Agreements(), Wanted(checks=frozenset({"NO_POLICY"})), checks=CHECKS)
+    assert {one.repository for one in asked.findings} == {"own", "maybe", "empty"}
+    (named,) = judge(
+        estate,
+        Agreements(waivers=(replace(waivers[0], check="NO_POLICY", repository="copy"),)),
+        checks=CHECKS,
+    ).unmatched_waivers
+    assert named.repository == "copy"
+    everywhere = judge(estate, Agreements(waivers=(waivers[1],)), checks=CHECKS)
+    assert {one.repository for one in everywhere.open} == {"alike"}
 
 
 def test_a_replica_without_a_policy_is_found_and_a_repository_of_its_own_is_not() -> None:
@@ -136,8 +220,6 @@ def test_a_replica_without_a_policy_is_found_and_a_repository_of_its_own_is_not(
         Repository(name="own", images=(image,)),
         Repository(name="unknown", images=(image,), policy="unknown"),
     )
-    # A policy is known by its text.
-    world.frames.repositories["lifecycle_policy_text"] = [None, "{}", None, None]
     settings = [
         RepositorySettings(replica_of=(SOURCE,)),
         RepositorySettings(replica_of=(SOURCE,)),
