@@ -46,9 +46,10 @@ from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
 from analyzer.store.facts import write_facts
 from analyzer.store.frames import load_frames
-from analyzer.store.history_frames import load_history, policies_changed
+from analyzer.store.history_frames import load_history
 from analyzer.store.manifests import load_size_conflicts
 from analyzer.store.names import load_digest_ids
+from analyzer.store.setting_changes import policies_changed
 from analyzer.store.slots import OnRun
 from analyzer.store.snapshots import SnapshotRef, snapshots_of_run
 from analyzer.store.writer import Store

@@ -17,8 +17,7 @@ from analyzer.store.bulk import close_intervals, insert_rows
 from analyzer.store.columns import read_integers
 from analyzer.store.engine import Database
 from analyzer.store.snapshots import SnapshotRef
-
-_FAR_AHEAD = 2**31 - 1
+from analyzer.store.state import end_of
 
 
 def write_facts(
@@ -105,7 +104,7 @@ def load_facts(connection: Connection, snapshots: Sequence[SnapshotRef]) -> Stor
     fact, read, shared = tables.repository_fact, tables.repository_read, tables.registry_fact
     artifacts = sum((fact.c[name] for name in ("indexes", "referrers", "unknown")), start=fact.c.images)
     existence = places.read(connection, read, read.c.repository_id)
-    reads = select(read.c.repository_id, read.c.first_snapshot, _gone(read)).where(
+    reads = select(read.c.repository_id, read.c.first_snapshot, end_of(read)).where(
         read.c.status == str(ReadStatus.COMPLETE)
     )
     return StoredFacts(
@@ -129,10 +128,6 @@ def load_facts(connection: Connection, snapshots: Sequence[SnapshotRef]) -> Stor
         ),
         shared=places.read_of_registries(connection, shared, shared.c.shared_bytes),
     )
-
-
-def _gone(table: Table) -> Any:
-    return func.coalesce(table.c.gone_snapshot, _FAR_AHEAD)
 
 
 class _Nights:
@@ -167,12 +162,12 @@ class _Nights:
 
     def read(self, connection: Connection, table: Table, *columns: Any) -> Int64:
         """(rows, repository first gone and the columns behind the first, which is the repository's id)."""
-        query = select(columns[0], table.c.first_snapshot, _gone(table), *columns[1:])
+        query = select(columns[0], table.c.first_snapshot, end_of(table), *columns[1:])
         return self.nights(read_integers(connection, query))
 
     def read_of_registries(self, connection: Connection, table: Table, column: Any) -> Int64:
         """The same of a table about registries."""
-        query = select(table.c.registry_id, table.c.first_snapshot, _gone(table), column)
+        query = select(table.c.registry_id, table.c.first_snapshot, end_of(table), column)
         rows = read_integers(connection, query)
         registry = np.array([self._registry.get(key, -1) for key in rows[:, 0].tolist()], np.int64)
         rows[:, 0] = registry

@@ -1,14 +1,15 @@
-"""Which settings have another value in one snapshot than in an earlier one."""
+"""Which settings have another value in one snapshot than in an earlier one, and whether any policy has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 
 from analyzer.model.history import SettingChange
 from analyzer.store import tables
 from analyzer.store.bulk import rows_where_in
+from analyzer.store.repository_frames import POLICY
 from analyzer.store.snapshots import SnapshotRef
 from analyzer.store.state import during
 
@@ -54,6 +55,27 @@ def load_setting_changes(
         ),
         key=lambda change: (change.account, change.region, change.repository, change.name),
     )
+
+
+def policies_changed(connection: Connection, snapshots: Sequence[SnapshotRef]) -> bool:
+    """Whether any lifecycle policy of these registries was another one in an earlier snapshot."""
+    setting, repository = tables.repository_setting, tables.repository
+    for snapshot in snapshots:
+        query = (
+            select(setting.c.repository_id)
+            .join(repository, repository.c.id == setting.c.repository_id)
+            .where(
+                repository.c.registry_id == snapshot.registry_id,
+                setting.c.name == POLICY,
+                setting.c.first_snapshot <= snapshot.number,
+            )
+            .group_by(setting.c.repository_id)
+            .having(func.count() > 1)
+            .limit(1)
+        )
+        if connection.execute(query).first() is not None:
+            return True
+    return False
 
 
 def _repositories(connection: Connection, before: SnapshotRef, after: SnapshotRef) -> dict[int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
 from analyzer.errors import InputError
 from analyzer.model.records import Gap, ReadStatus, RegistryKey, RegistryRead, RepositoryRead
@@ -176,6 +176,20 @@ def snapshot_times(connection: Connection, registry_id: int) -> dict[int, int]:
         query = select(table.c.number, table.c.taken_at_ms).where(table.c.registry_id == registry_id)
         times.update(connection.execute(query).all())
     return dict(sorted(times.items()))
+
+
+def may_hold(table: Table, snapshots: Sequence[SnapshotRef]) -> ColumnElement[bool]:
+    """Whether an interval of ``table`` holds in one of ``snapshots``, as far as SQL can say.
+
+    It does not know each registry's own number.
+    """
+    if all(snapshot.is_latest for snapshot in snapshots):
+        return table.c.gone_snapshot.is_(None)
+    numbers = [snapshot.number for snapshot in snapshots]
+    return and_(
+        table.c.first_snapshot <= max(numbers),
+        or_(table.c.gone_snapshot.is_(None), table.c.gone_snapshot > min(numbers)),
+    )
 
 
 def load_gaps(connection: Connection, snapshots: Sequence[SnapshotRef], run: int) -> list[Gap]:

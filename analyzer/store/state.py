@@ -15,6 +15,8 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    func,
+    literal,
     or_,
     select,
 )
@@ -24,6 +26,8 @@ from analyzer.store import tables
 from analyzer.store.changes import RepositoryState
 from analyzer.store.interning import join_digest
 
+#: Later than the number of any snapshot.
+_FAR_AHEAD = 2**31 - 1
 _MEDIA_TYPES = select(tables.media_type.c.id, tables.media_type.c.name)
 
 
@@ -35,6 +39,12 @@ def during(table: FromClause, snapshot: int | ColumnElement[int] | None) -> Colu
         table.c.first_snapshot <= snapshot,
         or_(table.c.gone_snapshot.is_(None), table.c.gone_snapshot > snapshot),
     )
+
+
+def end_of(table: FromClause) -> ColumnElement[int]:
+    """The first snapshot that no longer saw an interval of ``table``, far ahead where it holds on."""
+    end: ColumnElement[int] = func.coalesce(table.c.gone_snapshot, literal(_FAR_AHEAD))
+    return end
 
 
 def media_types(connection: Connection) -> dict[int | None, str | None]:

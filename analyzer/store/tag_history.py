@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import Connection, func, select
 
 from analyzer.model.tag_history import TagHistory
 from analyzer.store import tables
 from analyzer.store.columns import read_integers
 from analyzer.store.snapshots import SnapshotRef, snapshot_times
-
-_FAR_AHEAD = 2**31 - 1
+from analyzer.store.state import end_of
 
 
 def load_tag_history(
@@ -51,7 +50,7 @@ def load_tag_history(
             tag.c.digest_id,
             tag.c.tag_name_id,
             tag.c.first_snapshot,
-            func.coalesce(tag.c.gone_snapshot, literal(_FAR_AHEAD)),
+            end_of(tag),
         ).where(mine),
     )
     names = dict(

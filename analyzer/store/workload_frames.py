@@ -7,15 +7,15 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
+from sqlalchemy import Connection, Select, Table, select
 
 from analyzer.model.frames import Bools, Int32, Int64
 from analyzer.model.records import ReadStatus
 from analyzer.model.usage import SourceRead, Workloads
 from analyzer.store import tables
-from analyzer.store.snapshots import SnapshotRef
+from analyzer.store.snapshots import SnapshotRef, may_hold
+from analyzer.store.state import end_of
 
-_FAR_AHEAD = 2**31 - 1
 #: Rows fetched at a time.
 _BLOCK = 2_000
 
@@ -36,8 +36,8 @@ def load_workload_frames(connection: Connection, snapshots: Sequence[SnapshotRef
         use.c.image_reference_id,
         use.c.kind,
         use.c.first_snapshot,
-        func.coalesce(use.c.gone_snapshot, _FAR_AHEAD),
-    ).where(_may_hold(use, snapshots))
+        end_of(use),
+    ).where(may_hold(use, snapshots))
     rows = _numbered(connection, query, {source: number for number, source in enumerate(sources)})
     place, keep = _places(rows[:, 1], rows[:, 5], rows[:, 6], snapshots)
     rows = rows[keep]
@@ -79,27 +79,16 @@ def _reads(connection: Connection, snapshots: Sequence[SnapshotRef]) -> list[Sou
     query = select(
         read.c.registry_id,
         read.c.first_snapshot,
-        func.coalesce(read.c.gone_snapshot, _FAR_AHEAD),
+        end_of(read),
         read.c.source,
         read.c.status,
-    ).where(_may_hold(read, snapshots))
+    ).where(may_hold(read, snapshots))
     rows = connection.execute(query).all()
     registry, first, gone = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
     place, keep = _places(registry, first, gone, snapshots)
     return sorted(
         SourceRead(place=int(place[n]), source=rows[n][3], status=ReadStatus(rows[n][4]))
         for n in np.flatnonzero(keep).tolist()
-    )
-
-
-def _may_hold(table: Table, snapshots: Sequence[SnapshotRef]) -> ColumnElement[bool]:
-    """What SQL can say about it, without knowing each registry's own number."""
-    if all(snapshot.is_latest for snapshot in snapshots):
-        return table.c.gone_snapshot.is_(None)
-    numbers = [snapshot.number for snapshot in snapshots]
-    return and_(
-        table.c.first_snapshot <= max(numbers),
-        or_(table.c.gone_snapshot.is_(None), table.c.gone_snapshot > min(numbers)),
     )
 
 
@@ -126,7 +115,7 @@ def _texts(
     column = use.c.workload_id if table is tables.workload else use.c.image_reference_id
     # Names of pods are without end: those of workloads that are gone stay where they are.
     query = select(table.c.id, table.c.name).where(
-        table.c.id.in_(select(column).where(_may_hold(use, snapshots)))
+        table.c.id.in_(select(column).where(may_hold(use, snapshots)))
     )
     names = dict(connection.execute(query).cursor.fetchall())
     return position.astype(np.int32), [names[key] for key in distinct.tolist()]

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from analyzer.model.history import SettingChange
 from analyzer.store.engine import Database
-from analyzer.store.history_frames import policies_changed
-from analyzer.store.setting_changes import load_setting_changes
+from analyzer.store.setting_changes import load_setting_changes, policies_changed
 from analyzer.store.snapshots import runs_with_snapshots, snapshots_of_run
 from tests.analyzer.store.examples import KEY, commit, image, read_of
 
