@@ -69,9 +69,12 @@ def _calls(result: CollectResult) -> str:
     if not total:
         return f"Run {result.run} made no calls."
     calls = ", ".join(f"{name} {count:,}" for name, count in result.calls.items())
+    expired = result.expired_page_tokens
+    # Rare enough to be left unsaid where it was none.
+    tokens = f", {expired:,} page {'token' if expired == 1 else 'tokens'} expired" if expired else ""
     return (
         f"Run {result.run} made {total:,} calls, {result.billed_calls:,} of them billed ({calls}), "
-        f"{result.retries:,} retries, {result.throttles:,} throttled; "
+        f"{result.retries:,} retries, {result.throttles:,} throttled{tokens}; "
         f"{result.received_bytes:,} bytes came back."
     )
 
@@ -101,6 +104,7 @@ def _document(result: CollectResult, accepted: Sequence[AcceptedGap]) -> dict[st
         "received_bytes": result.received_bytes,
         "retries": result.retries,
         "throttles": result.throttles,
+        "expired_page_tokens": result.expired_page_tokens,
         "skipped": [row._asdict() for row in result.skipped],
         "gaps": [asdict(gap) for gap in open_gaps],
         "accepted_gaps": [{**asdict(gap), "accepted_because": reason} for gap, reason in covered],

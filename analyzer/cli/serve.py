@@ -284,6 +284,7 @@ class _ServiceNight:
                 billed=collected.billed_calls,
                 retries=collected.retries,
                 throttles=collected.throttles,
+                expired_page_tokens=collected.expired_page_tokens,
                 received_bytes=collected.received_bytes,
             )
         if night.report is not None:

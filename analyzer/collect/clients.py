@@ -36,9 +36,11 @@ from analyzer.collect.rates import TokenBucket
 from analyzer.collect.refusals import (
     CALL_ERRORS,
     CREDENTIALS_FAILED,
+    PAGE_TOKEN_CODES,
     THROTTLING_CODES,
     UNREADABLE,
     CallError,
+    ExpiredPageTokenError,
     Reach,
     Refusal,
     RefusedError,
@@ -103,6 +105,8 @@ class CallCounts:
     retries: int = 0
     #: Attempts that were answered with a throttling error.
     throttles: int = 0
+    #: Pages that were refused because their token had grown too old.
+    expired_page_tokens: int = 0
     #: Bytes of the answers' bodies.
     received_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -118,6 +122,11 @@ class CallCounts:
         with self._lock:
             self.calls[name] += 1
             self.received_bytes += received_bytes
+
+    def expire_page_token(self) -> None:
+        """Count a page that was refused for its token."""
+        with self._lock:
+            self.expired_page_tokens += 1
 
     def receive(self, size: int) -> None:
         """Count bytes of an answer that was read as it came."""
@@ -197,7 +206,8 @@ class ServiceClient:
         """The answer to one call (``DescribeImages``).
 
         Raises RefusedError for an expected refusal (``tolerate`` names further error codes that are one
-        here), StoppedError when the run is ending, and whatever else botocore raises.
+        here), as ExpiredPageTokenError where it is the ``nextToken`` among the parameters that is refused,
+        StoppedError when the run is ending, and whatever else botocore raises.
         """
         # A registry that times out for good would otherwise take minutes for each repository.
         if self._failures[operation] >= _PATIENCE:
@@ -228,6 +238,9 @@ class ServiceClient:
                 raise
             failed = refusal.reach is Reach.TRANSIENT
             self._failures[operation] = self._failures[operation] + 1 if failed else 0
+            if "nextToken" in parameters and refusal.reason in PAGE_TOKEN_CODES:
+                self.settings.counts.expire_page_token()
+                raise ExpiredPageTokenError(refusal) from error
             raise RefusedError(refusal) from error
         self._failures[operation] = 0
         return answer

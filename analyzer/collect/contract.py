@@ -185,6 +185,9 @@ class CollectResult:
     retries: int = 0
     #: Attempts that AWS throttled.
     throttles: int = 0
+    #: Pages of listings that were refused because their token had grown too old. The listing was begun
+    #: anew, or there is a gap.
+    expired_page_tokens: int = 0
     #: Bytes of AWS's answers.
     received_bytes: int = 0
 

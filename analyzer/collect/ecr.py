@@ -1,7 +1,8 @@
 """Amazon ECR's read calls, each as one function that gives plain records.
 
-A listing that breaks off gives what came before beside the refusal that ended it. Nothing here
-decides what a refusal means for the run, and nothing computes.
+A listing that breaks off gives what came before beside the refusal that ended it; one whose page
+token expired is begun anew first. Nothing here decides what a refusal means for the run, and nothing
+computes.
 
 A call about one repository may be refused for its parameters: a name or digest that ECR listed and
 then does not like costs that repository, not the night. Of `DescribeRepositories`, which has no
@@ -11,17 +12,30 @@ such parameter, it is a fault of ours.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from analyzer.collect.clients import Answering, RegistryClient
 from analyzer.collect.images import PageFaults, add_page, milliseconds
-from analyzer.collect.refusals import PARAMETER_CODES, Reach, Refusal, RefusedError, one_line
+from analyzer.collect.refusals import (
+    PARAMETER_CODES,
+    ExpiredPageTokenError,
+    Reach,
+    Refusal,
+    RefusedError,
+    one_line,
+)
 from analyzer.manifests import ACCEPTED_MEDIA_TYPES, DIGEST_MISMATCH, parse_manifest, storable
 from analyzer.model.records import ABSENT, Artifact, Manifest
 
+T = TypeVar("T")
+
 _PAGE = 1000
+#: How often a listing whose page token expired is begun anew. Each time it may take as long again.
+_ANEW = 2
 #: imageIds that BatchGetImage takes at most.
 BATCH = 100
 
@@ -89,8 +103,11 @@ def canonical(value: object) -> str:
 
 def fetch_repositories(client: RegistryClient) -> RepositoryListing:
     """All repositories of the registry; of two entries with one name the later counts."""
-    listing = RepositoryListing()
-    try:
+    readings: list[RepositoryListing] = []
+
+    def read() -> RepositoryListing:
+        listing = RepositoryListing()
+        readings.append(listing)
         for page in pages(client, "DescribeRepositories"):
             for entry in of_type(page.get("repositories"), list):
                 record = _repository(entry)
@@ -98,16 +115,25 @@ def fetch_repositories(client: RegistryClient) -> RepositoryListing:
                     listing.left_out += 1
                 else:
                     listing.repositories[record.name] = record
+        return listing
+
+    try:
+        return begun_anew(read)
     except RefusedError as error:
-        listing.refusal = error.refusal
-    return listing
+        broken = RepositoryListing(refusal=error.refusal)
+        for reading in readings:
+            broken.repositories |= reading.repositories
+            broken.left_out = max(broken.left_out, reading.left_out)
+        return broken
 
 
 def fetch_images(client: RegistryClient, repository: str) -> ImageListing:
     """All artifacts of a repository, archived ones included."""
-    listing = ImageListing()
-    left_out = mended = unknown = 0
-    try:
+    readings: list[ImageListing] = []
+
+    def read() -> ImageListing:
+        listing = ImageListing()
+        readings.append(listing)
         # Without the filter, archived images, which are billed, are not listed.
         for page in pages(
             client,
@@ -117,13 +143,22 @@ def fetch_images(client: RegistryClient, repository: str) -> ImageListing:
             filter={"imageStatus": "ANY"},
         ):
             faults = add_page(of_type(page.get("imageDetails"), list), listing.artifacts)
-            left_out += faults.left_out
-            mended += faults.mended
-            unknown += faults.unknown_status
+            listing.faults = PageFaults(*map(operator.add, listing.faults, faults))
+        return listing
+
+    try:
+        # A reading that went whole is the listing, alone: what an earlier one saw and it does not is gone.
+        return begun_anew(read)
     except RefusedError as error:
-        listing.refusal = error.refusal
-    listing.faults = PageFaults(left_out, mended, unknown)
-    return listing
+        broken = ImageListing(refusal=error.refusal)
+        for reading in readings:
+            for digest, artifact in reading.artifacts.items():
+                # In the order of the last sight, as `add_page` keeps it, and for its reason.
+                broken.artifacts.pop(digest, None)
+                broken.artifacts[digest] = artifact
+            # The same entries came again; those that did not are no fewer.
+            broken.faults = PageFaults(*map(max, broken.faults, reading.faults))
+        return broken
 
 
 def fetch_lifecycle_policy(client: RegistryClient, repository: str) -> str:
@@ -161,8 +196,7 @@ def fetch_pull_through_cache_rules(client: RegistryClient) -> str:
     """The pull-through cache rules as a sorted JSON list of objects, without times; raises RefusedError."""
     rules = [
         {name: rule[name] for name in _RULE_FIELDS if rule.get(name) is not None}
-        for page in pages(client, "DescribePullThroughCacheRules", tolerate=PARAMETER_CODES)
-        for rule in of_type(page.get("pullThroughCacheRules"), list)
+        for rule in fetch_entries(client, "DescribePullThroughCacheRules", "pullThroughCacheRules")
     ]
     return canonical(sorted(rules, key=canonical))
 
@@ -170,11 +204,7 @@ def fetch_pull_through_cache_rules(client: RegistryClient) -> str:
 def fetch_pull_time_exclusions(client: RegistryClient) -> str:
     """The ARNs whose pulls do not count as such, as a sorted JSON list; raises RefusedError."""
     # The calls' own paginators differ (this one has none), so all are paged by hand.
-    arns = [
-        arn
-        for page in pages(client, "ListPullTimeUpdateExclusions", tolerate=PARAMETER_CODES)
-        for arn in of_type(page.get("pullTimeUpdateExclusions"), list)
-    ]
+    arns = fetch_entries(client, "ListPullTimeUpdateExclusions", "pullTimeUpdateExclusions")
     return canonical(sorted(str(arn) for arn in arns))
 
 
@@ -240,7 +270,10 @@ def _by_digest(entries: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def pages(
     client: Answering, operation: str, *, tolerate: Collection[str] = (), **parameters: object
 ) -> Iterator[Mapping[str, Any]]:
-    """The pages of a listing; raises RefusedError at the page that did not come."""
+    """The pages of a listing; raises RefusedError at the page that did not come.
+
+    Where that is for the page's token, it is an ExpiredPageTokenError: see `begun_anew`.
+    """
     token: object = None
     used: set[object] = set()
     while True:
@@ -260,6 +293,34 @@ def pages(
             raise RefusedError(unusable("a page token came that had been used before, or that is none"))
         used.add(following)
         token = following
+
+
+def fetch_entries(client: Answering, operation: str, key: str) -> list[Any]:
+    """All entries of the lists ``key`` that a listing's pages hold; raises RefusedError."""
+
+    def read() -> list[Any]:
+        return [
+            entry
+            for page in pages(client, operation, tolerate=PARAMETER_CODES)
+            for entry in of_type(page.get(key), list)
+        ]
+
+    return begun_anew(read)
+
+
+def begun_anew(read: Callable[[], T]) -> T:
+    """What ``read`` gives of a listing, which is read from its first page again if a page token expires.
+
+    Raises the RefusedError that the last of the readings ended with.
+    """
+    for _ in range(_ANEW):
+        with suppress(ExpiredPageTokenError):
+            return read()
+    try:
+        return read()
+    except ExpiredPageTokenError as error:
+        detail = f"a page token expired in each of {_ANEW + 1} readings; {error.refusal.detail}"
+        raise RefusedError(error.refusal._replace(detail=detail)) from error
 
 
 def unusable(detail: str) -> Refusal:

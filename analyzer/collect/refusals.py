@@ -50,6 +50,13 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
+class ExpiredPageTokenError(RefusedError):
+    """A page was refused for the token that it was asked for with.
+
+    The token alone can be the reason: the other parameters are those that gave it.
+    """
+
+
 #: Botocore's list of throttling codes (retries/standard.py). LimitExceededException is also the
 #: code of hard quotas; either way the call got no answer.
 THROTTLING_CODES = frozenset(
@@ -75,6 +82,16 @@ THROTTLING_CODES = frozenset(
 #: but also how an outdated page token, a setting that a region does not know, and a repository or
 #: image that it listed and will not take are refused.
 PARAMETER_CODES = frozenset({"InvalidParameterException", "ValidationException"})
+
+#: How a page token that has grown too old is refused: by ECR as any parameter is (botocore's models of
+#: ecr and ecr-public have no other error for it), and by other services, and emulators, by name.
+PAGE_TOKEN_CODES = PARAMETER_CODES | {
+    "ExpiredNextTokenException",
+    "InvalidContinuationTokenException",
+    "InvalidNextTokenException",
+    "InvalidPaginationTokenException",
+    "PaginationTokenExpiredException",
+}
 
 #: An endpoint that does not know the call: an emulator, or a partition that lags behind, or a
 #: folder of answers without any to it. It will not know it for the next repository either.

@@ -160,6 +160,7 @@ def collect_places(
         billed_calls=counts.billed,
         retries=counts.retries,
         throttles=counts.throttles,
+        expired_page_tokens=counts.expired_page_tokens,
         received_bytes=counts.received_bytes,
     )
 

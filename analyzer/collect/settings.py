@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analyzer.collect.clients import RegistryClient
-from analyzer.collect.ecr import canonical, of_type, pages, unusable
+from analyzer.collect.ecr import canonical, fetch_entries, of_type, unusable
 from analyzer.collect.refusals import PARAMETER_CODES, REPOSITORY_GONE, Reach, Refusal, RefusedError, one_line
 from analyzer.model.records import ABSENT
 
@@ -88,8 +88,9 @@ def fetch_creation_templates(client: RegistryClient) -> str:
     """The repository creation templates as a sorted JSON list of objects, without times."""
     templates = [
         {name: template[name] for name in _TEMPLATE_FIELDS if template.get(name) is not None}
-        for page in pages(client, "DescribeRepositoryCreationTemplates", tolerate=PARAMETER_CODES)
-        for template in of_type(page.get("repositoryCreationTemplates"), list)
+        for template in fetch_entries(
+            client, "DescribeRepositoryCreationTemplates", "repositoryCreationTemplates"
+        )
     ]
     return canonical(sorted(templates, key=canonical))
 

@@ -89,6 +89,11 @@ class Metrics:
         self._throttles = Counter(
             "demurrage_aws_throttles", "Attempts that AWS throttled", registry=self._registry
         )
+        self._expired_page_tokens = Counter(
+            "demurrage_aws_expired_page_tokens",
+            "Pages of listings that were refused because their token had grown too old",
+            registry=self._registry,
+        )
         self._received = Counter(
             "demurrage_aws_received_bytes", "Bytes of AWS's answers", registry=self._registry
         )
@@ -104,7 +109,14 @@ class Metrics:
             self._seconds.labels(result.name).observe(result.seconds)
 
     def collected(
-        self, calls: Mapping[str, int], *, billed: int, retries: int, throttles: int, received_bytes: int
+        self,
+        calls: Mapping[str, int],
+        *,
+        billed: int,
+        retries: int,
+        throttles: int,
+        expired_page_tokens: int,
+        received_bytes: int,
     ) -> None:
         """Count the calls of a collection; ``calls`` by service and operation."""
         for call, times in calls.items():
@@ -112,6 +124,7 @@ class Metrics:
         self._billed.inc(billed)
         self._retries.inc(retries)
         self._throttles.inc(throttles)
+        self._expired_page_tokens.inc(expired_page_tokens)
         self._received.inc(received_bytes)
 
     def render(self) -> bytes:

@@ -20,7 +20,7 @@ from boto3.session import Session
 
 from analyzer.collect import CollectOptions, CollectResult, SilentProgress
 from analyzer.errors import RunError
-from analyzer.model.records import Gap, RegistryRead
+from analyzer.model.records import Gap, ReadStatus, RegistryRead
 from analyzer.nightly import collect_snapshots
 from analyzer.store.engine import Database
 from analyzer.store.opening import open_database
@@ -295,12 +295,34 @@ def test_page_tokens_that_lead_nowhere_leave_what_came_and_a_gap(nights: Nights,
     before = {entry.key: entry for entry in nights.read(REGIONS[0]).repositories}
     gaps = nights.collect(Fault(kind, "DescribeImages", "api", region=REGIONS[0]))
     assert [(gap.repository, gap.call) for gap in gaps] == [("api", "ecr:DescribeImages")]
+    expired = kind == "expire_token"
+    assert ("a page token expired in each of 3 readings" in gaps[0].detail) == expired
+    assert nights.result.expired_page_tokens == (3 if expired else 0)
     # Nothing disappears because it was not seen.
     after = {entry.key: entry for entry in nights.read(REGIONS[0]).repositories}
     assert {key: entry.artifacts for key, entry in after.items()} == {
         key: entry.artifacts for key, entry in before.items()
     }
     assert nights.complaints(fresh=True) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    "operation", ["DescribeImages", "DescribeRepositories", "ListPullTimeUpdateExclusions"]
+)
+def test_a_listing_whose_page_token_expired_is_begun_anew(nights: Nights, operation: str, times: int) -> None:
+    nights.server.stub.page_size = 1
+    registry = nights.world.registry(region=REGIONS[0])
+    registry.pull_time_update_exclusions = [f"arn:aws:iam::123456789012:role/{n}" for n in range(4)]
+    name = "api" if operation == "DescribeImages" else ""
+    # The pages after the first are asked for with a token: these, in one reading after the other.
+    faults = [Fault("expire_token", operation, name, nth=3, times=1)]
+    if times == 2:
+        faults.append(Fault("expire_token", operation, name, nth=5, times=1))
+    gaps = nights.collect(*faults)
+    assert (nights.complaints(fresh=True), gaps) == ([], [])
+    assert nights.result.expired_page_tokens == times
+    assert {entry.status for entry in nights.read(REGIONS[0]).repositories} == {ReadStatus.COMPLETE}
 
 
 class _Once:
@@ -346,6 +368,58 @@ def test_images_pushed_deleted_and_retagged_while_listing_are_as_before_or_after
     # The next night is level.
     nights.server.stub.hook = lambda _: None
     nights.collect()
+    assert nights.complaints(fresh=True) == []
+
+
+@pytest.mark.parametrize("readings", [2, 3])
+def test_images_that_come_and_go_before_a_listing_is_begun_anew_are_as_after(
+    nights: Nights, readings: int
+) -> None:
+    """What goes whole counts alone: what an earlier reading saw may be gone, and its tag elsewhere."""
+    api = nights.world.registry(region=REGIONS[0]).repositories["api"]
+
+    def change() -> None:
+        oldest, second, *_, newest = list(api.images.values())
+        new = api.put_image(oldest.manifest + " ", tag="pushed-meanwhile", pushed_at=oldest.pushed_at)
+        for tag in oldest.tags:
+            api.put_tag(tag, new)
+        api.put_tag("moved-meanwhile", second)
+        api.delete_image(newest.digest)
+        api.delete_image(oldest.digest)
+
+    # With the page that is refused, when the first has been read.
+    nights.server.stub.hook = _Once("DescribeImages", 2, change)
+    faults = [Fault("expire_token", "DescribeImages", "api", nth=nth, times=1) for nth in (2, 4)]
+    assert nights.collect(*faults[: readings - 1]) == []
+    assert nights.result.expired_page_tokens == readings - 1
+    assert nights.complaints(fresh=True) == []
+
+
+def test_readings_that_all_break_off_are_put_together_and_lose_nothing(nights: Nights) -> None:
+    nights.collect()
+    api = nights.world.registry(region=REGIONS[0]).repositories["api"]
+    key = "api", round(api.created_at * 1000)
+    before = held(nights.world, REGIONS[0]).repositories[key].artifacts
+
+    def change() -> None:
+        oldest, second, *_ = list(api.images.values())
+        api.put_image(second.manifest + " ", tag="pushed-meanwhile", pushed_at=oldest.pushed_at)
+        api.delete_image(oldest.digest)
+
+    # Of the second reading a page more comes than of the first.
+    nights.server.stub.hook = _Once("DescribeImages", 3, change)
+    faults = [Fault("expire_token", "DescribeImages", "api", nth=nth, times=1) for nth in (2, 5, 7)]
+    (gap,) = nights.collect(*faults)
+    (read,) = [entry for entry in nights.read(REGIONS[0]).repositories if entry.name == "api"]
+    assert (gap.repository, read.status) == ("api", ReadStatus.PARTIAL)
+    digests = [artifact.digest for artifact in read.artifacts]
+    assert len(digests) == len(set(digests))
+    # Nothing is gone because half a listing did not show it.
+    assert before.keys() <= set(digests)
+    tags = [tag for artifact in read.artifacts for tag in artifact.tags]
+    assert len(tags) == len(set(tags))
+    nights.server.stub.hook = lambda _: None
+    assert nights.collect() == []
     assert nights.complaints(fresh=True) == []
 
 

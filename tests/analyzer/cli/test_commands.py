@@ -106,6 +106,17 @@ def test_a_refused_call_is_a_gap_and_status_4(demurrage: Cli, aws: Server, world
     assert {row["status"] for row in document["repositories"] if row["repository"] == name} == {"refused"}
 
 
+def test_page_tokens_that_expired_are_counted_and_no_gap(demurrage: Cli, aws: Server) -> None:
+    aws.stub.page_size = 1
+    aws.stub.faults.append(Fault("expire_token", "DescribeRepositories", nth=2, times=1))
+    outcome = demurrage("collect", *REGION)
+    assert outcome.status == 0
+    assert "0 throttled, 1 page token expired; " in outcome.out
+    aws.stub.faults.clear()
+    outcome = demurrage("collect", *REGION)
+    assert "0 throttled; " in outcome.out
+
+
 def test_an_accepted_gap_is_shown_and_clean(
     demurrage: Cli, aws: Server, world: World, tmp_path: Path
 ) -> None:

@@ -14,8 +14,9 @@ from botocore.stub import Stubber
 
 from analyzer.collect import ecr
 from analyzer.collect.clients import AwsRegistryClient, CallSettings, StoppedError
+from analyzer.collect.images import PageFaults
 from analyzer.collect.places import Place
-from analyzer.collect.refusals import RefusedError
+from analyzer.collect.refusals import Reach, Refusal, RefusedError
 from analyzer.model.records import ABSENT, Artifact, ImageStatus, RegistryKey
 
 if TYPE_CHECKING:
@@ -111,6 +112,31 @@ def test_images_of_every_status(stubbed: tuple[Stubber, AwsRegistryClient]) -> N
     assert listing.artifacts == {
         A: Artifact(A, ("x",), created_ms, ImageStatus.ARCHIVED, pulled_day=created_ms // 86_400_000)
     }
+
+
+def test_readings_that_broke_off_count_what_is_wrong_with_an_entry_once(
+    stubbed: tuple[Stubber, AwsRegistryClient],
+) -> None:
+    stubber, client = stubbed
+    expected = {"repositoryName": "team/app", "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
+    odd: dict[str, Any] = {"imageDigest": "no digest"}
+    newer: dict[str, Any] = {"imageDigest": A, "imageTags": ["x"]}
+    older: dict[str, Any] = {"imageDigest": "sha256:" + "b" * 64, "imageTags": ["x"]}
+    for details in ([odd, newer], [odd, older], [newer]):
+        stubber.add_response("describe_images", {"imageDetails": details, "nextToken": "t"}, expected)
+        stubber.add_client_error(
+            "describe_images",
+            "InvalidParameterException",
+            "too old",
+            expected_params={**expected, "nextToken": "t"},
+        )
+    listing = ecr.fetch_images(client, "team/app")
+    assert listing.faults == PageFaults(left_out=1)
+    # In the order of their last sight, so that the last has the tag.
+    assert list(listing.artifacts) == [older["imageDigest"], A]
+    assert listing.refusal == Refusal(
+        "InvalidParameterException", Reach.CALL, "a page token expired in each of 3 readings; too old"
+    )
 
 
 def test_manifests_of_four_media_types_by_digest(stubbed: tuple[Stubber, AwsRegistryClient]) -> None:

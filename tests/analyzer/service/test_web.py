@@ -228,7 +228,14 @@ def test_metrics_are_those_of_the_report_and_of_this_process(world: _World) -> N
     world.slot("done", figures_of(report))
     world.metrics.run_ended("done")
     world.metrics.step_ended(StepResult("collect", "gaps", "", 3.0))
-    world.metrics.collected({"ecr:DescribeImages": 7}, billed=1, retries=2, throttles=3, received_bytes=4)
+    world.metrics.collected(
+        {"ecr:DescribeImages": 7},
+        billed=1,
+        retries=2,
+        throttles=3,
+        expired_page_tokens=5,
+        received_bytes=4,
+    )
     samples = _samples(world)
     totals = report.totals
     assert samples["demurrage_stored_bytes{scope=repository}"] == totals.physical_bytes.repository
@@ -245,6 +252,7 @@ def test_metrics_are_those_of_the_report_and_of_this_process(world: _World) -> N
     assert samples["demurrage_step_duration_seconds_count{step=collect}"] == 1
     assert samples["demurrage_aws_calls_total{call=ecr:DescribeImages}"] == 7
     assert samples["demurrage_aws_throttles_total"] == 3
+    assert samples["demurrage_aws_expired_page_tokens_total"] == 5
     by_registry = [name for name in samples if name.startswith("demurrage_registry_stored_bytes")]
     assert len(by_registry) == 2 * len(report.registries)
 
