@@ -29,7 +29,7 @@ from analyzer.model.records import (
     WorkloadRead,
     WorkloadUse,
 )
-from analyzer.store import tables, writer
+from analyzer.store import committing, tables
 from analyzer.store.engine import Database
 from analyzer.store.gaps import record_gaps
 from analyzer.store.snapshots import last_run, load_gaps, snapshots_of_run
@@ -331,8 +331,8 @@ def test_gaps_of_a_run_that_left_no_snapshot_are_shown_with_it(database: Databas
 def test_repositories_are_compared_with_their_own_past_however_many_at_a_time(
     database: Database, monkeypatch: pytest.MonkeyPatch, images: int, repositories: int
 ) -> None:
-    monkeypatch.setattr(writer, "_IMAGES_AT_ONCE", images)
-    monkeypatch.setattr(writer, "_REPOSITORIES_AT_ONCE", repositories)
+    monkeypatch.setattr(committing, "_IMAGES_AT_ONCE", images)
+    monkeypatch.setattr(committing, "_REPOSITORIES_AT_ONCE", repositories)
 
     def night(taken_at_ms: int, sizes: dict[str, int]) -> RegistryRead:
         # All of them hold the same images under the same tags, and each its own number of them.
