@@ -10,9 +10,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from analyzer.collect.examination import AwsFacts, SessionFacts
+from analyzer.collect.examination import AwsFacts, BesideFacts, SessionFacts
 from analyzer.collect.permissions import WORKLOADS, Permission, policy_document
 from analyzer.collect.probes import PlaceProbe, Probed, Verdict
+from analyzer.collect.refusals import Reach
+from analyzer.collect.trail_probes import TrailProbe
 from analyzer.model.checks import Check, CheckStatus, Examination, MissingPolicy
 from analyzer.model.units import iso
 
@@ -37,16 +39,27 @@ _LISTINGS = frozenset({"ecr:DescribeRepositories", "ecr-public:DescribeRepositor
 
 
 def judge(
-    checks: Sequence[Check], aws: AwsFacts | None, now: datetime, *, asks_clusters: bool = False
+    checks: Sequence[Check],
+    aws: AwsFacts | None,
+    now: datetime,
+    *,
+    asks_clusters: bool = False,
+    other_pulls: bool = False,
 ) -> Examination:
     """All checks: those made already, and those that ``aws`` allows; None where it was not asked.
 
-    ``asks_clusters`` is whether the nightly run has a way into EKS clusters.
+    ``asks_clusters`` is whether the nightly run has a way into EKS clusters, ``other_pulls`` whether it
+    reads pulls from elsewhere than the trails' buckets too.
     """
     if aws is None:
         return Examination(checks=tuple(checks))
     return Examination(
-        checks=(*checks, *_session_checks(aws, now), *_place_checks(aws, asks_clusters=asks_clusters)),
+        checks=(
+            *checks,
+            *_session_checks(aws, now),
+            *_place_checks(aws, asks_clusters=asks_clusters),
+            *(_beside_checks(aws.beside, other_pulls=other_pulls) if aws.beside else ()),
+        ),
         missing=missing_policies(aws),
     )
 
@@ -56,6 +69,7 @@ def missing_policies(aws: AwsFacts) -> tuple[MissingPolicy, ...]:
     probes = [
         *((one.account, one.caller, one.partition, one.probed) for one in aws.accounts),
         *((one.key.account, one.caller, one.key.partition, one.probed) for one in aws.probes),
+        *_probed_beside(aws.beside),
     ]
     denied: dict[tuple[str, str, str], set[Permission]] = {}
     for account, caller, partition, probed in probes:
@@ -66,11 +80,26 @@ def missing_policies(aws: AwsFacts) -> tuple[MissingPolicy, ...]:
         MissingPolicy(
             account=account,
             principal=caller,
-            actions=tuple(sorted(row.action for row in rows)),
+            actions=tuple(sorted({row.action for row in rows})),
             policy=policy_document(rows, partition),
         )
         for (account, caller, partition), rows in sorted(denied.items())
     )
+
+
+def _probed_beside(beside: BesideFacts | None) -> Iterator[tuple[str, str, str, Sequence[Probed]]]:
+    """Account, caller and partition of what was tried beside registries, and what became of it."""
+    if beside is not None:
+        _, partition, _, _, account, _ = beside.caller.split(":", 5)
+        for _, probed in _labelled(beside):
+            yield account, beside.caller, partition, probed
+
+
+def _labelled(beside: BesideFacts) -> Iterator[tuple[str, Sequence[Probed]]]:
+    """What was tried beside registries, with the name of where."""
+    yield from ((trail.name, trail.probed) for trail in beside.trails)
+    yield from ((bucket.place.label, bucket.probed) for bucket in beside.buckets)
+    yield from ((topic.arn, topic.probed) for topic in beside.topics)
 
 
 def _session_checks(aws: AwsFacts, now: datetime) -> Iterator[Check]:
@@ -160,6 +189,60 @@ def _clock(ahead_seconds: float | None) -> Check:
     if off >= _NOTABLE_SECONDS:
         return Check(id=name, status=_WARNING, found=found, mend=mend)
     return Check(id=name, status=_OK, found="as AWS's, within 2 s" if off < 2 else found)
+
+
+def _beside_checks(beside: BesideFacts, *, other_pulls: bool) -> Iterator[Check]:
+    """The trails, and every permission beside registries; what is published to is judged elsewhere."""
+    # Where not one source of pulls can be read, the run says that it failed.
+    is_useless = not other_pulls and all(trail.refusal is not None for trail in beside.trails)
+    for trail in beside.trails:
+        yield _trail(trail, is_useless=is_useless)
+    for label, probed in _labelled(beside):
+        for one in probed:
+            yield _permission(one, label, "", blocks_run=False)
+
+
+def _trail(trail: TrailProbe, *, is_useless: bool) -> Check:
+    name, subject = "pulls.trail", trail.name
+    if trail.refusal is not None:
+        is_lasting = trail.refusal.reach is not Reach.TRANSIENT
+        return Check(
+            id=name,
+            subject=subject,
+            status=_FAILED if is_lasting else CheckStatus.UNKNOWN,
+            found=f"cannot be listed: {trail.refusal.reason}: {trail.refusal.detail}",
+            mend="check --trail, and the permissions below",
+            blocks_run=is_useless and is_lasting,
+        )
+    if not trail.has_files:
+        return Check(
+            id=name,
+            subject=subject,
+            status=_WARNING,
+            found="there is no file of a trail",
+            mend="name bucket and prefix as the trail has them; a new trail writes within minutes",
+        )
+    if trail.state is None:
+        return Check(
+            id=name,
+            subject=subject,
+            status=CheckStatus.UNKNOWN,
+            found="files are there; whether pulls are in them is not known, as CloudTrail does not tell",
+            mend="see the permissions below",
+        )
+    if trail.state.problem:
+        return Check(
+            id=name,
+            subject=subject,
+            status=_WARNING,
+            found=trail.state.problem,
+            mend="let its event selectors take management events that read, ECR's among them",
+        )
+    if trail.state.note:
+        return Check(
+            id=name, subject=subject, status=_WARNING, found=f"files are there, but {trail.state.note}"
+        )
+    return Check(id=name, subject=subject, status=_OK, found="files are there, and the trail keeps reads")
 
 
 def _place_checks(aws: AwsFacts, *, asks_clusters: bool) -> Iterator[Check]:

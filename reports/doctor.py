@@ -24,6 +24,9 @@ _HEADS = {
     "aws": "AWS",
     "account": "Accounts",
     "registry": "Registries",
+    "pulls": "Pulls",
+    "publishing": "Publishing",
+    "digest": "Digest",
     "permission": "Permissions",
 }
 #: Groups of which there is a check per registry: those that are well are counted.

@@ -13,11 +13,13 @@ import click
 
 from analyzer.cli.collect import aws_choice, aws_sessions, collect_options
 from analyzer.cli.common import HELP, WITH_GAPS, Common, common, global_options
+from analyzer.cli.ingest import ingest_options
+from analyzer.cli.publishing import notify_options, publish_options
 from analyzer.cli.streams import Dropping, is_terminal
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
-    from analyzer.collect.examination import AwsFacts
+    from analyzer.collect.examination import AwsFacts, Beside
     from analyzer.model.checks import Check, Examination
 
 #: Exit status where the nightly run could not work.
@@ -26,19 +28,26 @@ CANNOT_RUN = 1
 
 @click.command("doctor", context_settings=HELP)
 @collect_options
+@ingest_options
+@publish_options
+@notify_options
 @click.option("--for-verify", is_flag=True, help="Look for the permissions of `demurrage verify` as well.")
 @click.option(
-    "--for-pulls", is_flag=True, help="Look for the permissions of `demurrage ingest --lookup` as well."
+    "--for-pulls",
+    is_flag=True,
+    help="Look for the permissions of `demurrage ingest --lookup` as well, as --lookup does.",
 )
 @global_options
 @click.pass_context
 def doctor_command(context: click.Context, /, *, for_verify: bool, for_pulls: bool, **options: Any) -> int:
     """Check configuration, credentials, database, disk and every permission.
 
-    Takes the options of `demurrage collect` and asks whether such a run would work. Reads a little of
-    each registry, and writes nothing: neither to AWS nor to the database. Ends with the IAM policy
-    that is missing. Exit 0: all is well; 4: the run works, with gaps or warnings; 1: it could not work.
+    Takes the options of `demurrage collect` and `ingest`, and those of `run` that publish and notify: would
+    such a run work? Reads a little of each registry, and writes nothing: neither to AWS nor to the database.
+    Ends with the IAM policy that is missing. Exit 0: all is well; 4: the run works, with gaps
+    or warnings; 1: it could not work.
     """
+    from analyzer.cli.night_places import delivery_checks, take_places
     from analyzer.cli.surroundings import check_surroundings
     from analyzer.doctor import judge
     from analyzer.store.checkup import check_database
@@ -46,11 +55,20 @@ def doctor_command(context: click.Context, /, *, for_verify: bool, for_pulls: bo
 
     shared = common(context, formats=("table", "json"))
     now = time.time()
+    places = take_places(options)
     checks = check_surroundings(context)
     checks += check_database(shared.db_location, round(now * 1000), folder=shared.data_folder)
     asks_clusters = bool(options["eks_pods"] or options["kubeconfig"])
-    aws, further = _ask_aws(shared, for_verify=for_verify, for_pulls=for_pulls, **options)
-    found = judge([*checks, *further], aws, datetime.fromtimestamp(now, UTC), asks_clusters=asks_clusters)
+    aws, further = _ask_aws(
+        shared, places.beside, for_verify=for_verify, for_pulls=for_pulls or places.asks_history, **options
+    )
+    found = judge(
+        [*checks, *further, *delivery_checks(places, aws)],
+        aws,
+        datetime.fromtimestamp(now, UTC),
+        asks_clusters=asks_clusters,
+        other_pulls=places.has_other_pulls,
+    )
     shared.write(examination_json(found) if shared.format == "json" else examination_text(found))
     return _status(found)
 
@@ -62,7 +80,7 @@ def _status(found: Examination) -> int:
 
 
 def _ask_aws(
-    shared: Common, *, for_verify: bool, for_pulls: bool, **options: Any
+    shared: Common, beside: Beside, *, for_verify: bool, for_pulls: bool, **options: Any
 ) -> tuple[AwsFacts | None, list[Check]]:
     """What AWS answered; None, and why it was not asked, where the configuration does not even lead there."""
     from analyzer.collect.examination import examine
@@ -81,7 +99,9 @@ def _ask_aws(
         return None, [check]
     chosen = aws_choice(regions, len(sessions), **options)
     with _shown_progress(quiet=shared.quiet) as progress:
-        facts = examine(sessions, chosen, for_verify=for_verify, for_pulls=for_pulls, progress=progress)
+        facts = examine(
+            sessions, chosen, beside=beside, for_verify=for_verify, for_pulls=for_pulls, progress=progress
+        )
         return facts, []
 
 

@@ -211,12 +211,13 @@ def _from_aws(
     locator.ask_with(lambda: MachineFinder(find().places, settings))
     totals = []
     if buckets:
+        from analyzer.collect.regions import greeting_regions
         from analyzer.collect.trails import TrailBucket
 
         with database.read() as connection:
             registries = list(newest_snapshots(connection))
         for name in buckets:
-            first = next((region for region in regions if region != "all"), "us-east-1")
+            first = greeting_regions(sessions[0], regions)[0]
             totals.append(ingester.trail(TrailBucket(name, sessions[0], settings, first), registries))
     if lookup:
         from analyzer.collect.lookups import HISTORY_DAYS, EventHistory

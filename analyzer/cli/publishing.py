@@ -233,10 +233,15 @@ def take_publishing(
     """
     names = options.pop("publish") or (() if otherwise is None else (otherwise,))
     keep, kms_key = options.pop("keep_reports"), options.pop("publish_kms_key")
-    if kms_key is not None and not any(name.startswith(_S3) for name in names):
-        raise InputError("--publish-kms-key is for what is published to S3: add --publish s3://BUCKET/PREFIX")
+    require_bucket_for_key(names, kms_key)
     targets = tuple(_target(name, profile, kms_key) for name in dict.fromkeys(names))
     return Publishing(targets=targets, keep=keep) if targets else None
+
+
+def require_bucket_for_key(names: Sequence[str], kms_key: str | None) -> None:
+    """Raise InputError where a key is given and none of the places is in S3."""
+    if kms_key is not None and not any(name.startswith(_S3) for name in names):
+        raise InputError("--publish-kms-key is for what is published to S3: add --publish s3://BUCKET/PREFIX")
 
 
 def take_delivery(

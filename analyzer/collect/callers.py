@@ -15,6 +15,18 @@ def is_excluded(caller: str, exclusions: Collection[str]) -> bool:
     return caller in exclusions or (role is not None and any(_role(arn) == role for arn in exclusions))
 
 
+def policy_source(caller: str) -> str | None:
+    """ARN of the user or role whose policies decide what ``caller`` may do; None where it has none.
+
+    Of an assumed role it is without its path, which STS does not tell.
+    """
+    role = _role(caller)
+    if role is None:
+        return caller if ":user/" in caller else None
+    partition, account, name = role
+    return f"arn:{partition}:iam::{account}:role/{name}" if ":assumed-role/" in caller else caller
+
+
 def _role(arn: str) -> tuple[str, str, str] | None:
     """Partition, account and name of the role that ``arn`` is, or is a session of."""
     # arn:PARTITION:iam::ACCOUNT:role/PATH/NAME, arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION

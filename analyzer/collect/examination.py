@@ -26,6 +26,13 @@ from analyzer.collect.clients import (
     identity_of,
 )
 from analyzer.collect.contract import CollectOptions
+from analyzer.collect.delivery_probes import (
+    BucketPlace,
+    BucketProbe,
+    TopicProbe,
+    probe_bucket,
+    probe_topic,
+)
 from analyzer.collect.ecr_public import SERVICE, open_public_api
 from analyzer.collect.permissions import (
     ORGANIZATION,
@@ -52,6 +59,8 @@ from analyzer.collect.probes import (
 )
 from analyzer.collect.refusals import RefusedError, one_line
 from analyzer.collect.regions import ALL_REGIONS, PUBLIC_PARTITION, greeting_regions, wants_public
+from analyzer.collect.trail_probes import TrailProbe, probe_trail
+from analyzer.collect.trails import TrailBucket
 from analyzer.collect.workload_probes import probe_workloads
 from analyzer.errors import DemurrageError, RunError
 
@@ -99,23 +108,50 @@ class AwsFacts:
     probes: list[PlaceProbe] = field(default_factory=list)
     #: By account.
     accounts: list[AccountProbe] = field(default_factory=list)
+    #: What else the night asks with the first session's credentials; None where they are of no use.
+    beside: BesideFacts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What a night asks AWS for beside registries, with the credentials that it begins with."""
+
+    #: ``s3://BUCKET/PREFIX`` of each trail whose pulls are read.
+    trails: tuple[str, ...] = ()
+    #: Where reports are published.
+    buckets: tuple[BucketPlace, ...] = ()
+    #: ARNs of the topics that are told.
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideFacts:
+    """What AWS said of `Beside`."""
+
+    #: ARN of who asked.
+    caller: str
+    trails: tuple[TrailProbe, ...] = ()
+    buckets: tuple[BucketProbe, ...] = ()
+    topics: tuple[TopicProbe, ...] = ()
 
 
 def examine(
     sessions: Sequence[Session],
     options: CollectOptions,
     *,
+    beside: Beside = Beside(),
     for_verify: bool = False,
     for_pulls: bool = False,
     clock: Callable[[], float] = time.time,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> AwsFacts:
-    """Look at everything that ``options`` name.
+    """Look at everything that ``options`` and ``beside`` name.
 
     ``for_verify`` and ``for_pulls`` are whether the permissions of `verify` and of `ingest --lookup` are
     wanted too; ``clock`` gives seconds since 1970 UTC; ``progress`` is told, in the caller's thread, how
     many registries of how many are done.
-    Raises InputError where the options make no sense; all else that is wrong is part of the answer.
+    Raises InputError where the options or a trail's URL make no sense; all else that is wrong is part of
+    the answer.
     """
     check_options(options, len(sessions))
     settings = CallSettings(
@@ -133,6 +169,7 @@ def examine(
                 facts.accounts.append(_probe_organization(session, known, options, settings))
         if all(known.unusable for known in facts.sessions):
             return facts
+        facts.beside = _probe_beside(sessions[0], facts.sessions[0], options, beside, settings)
         facts.places = find_places(sessions, options, settings)
         parts = (REGISTRY, VERIFY) if for_verify else (REGISTRY,)
         _probe_all(facts, facts.places, settings, options, (*parts, *(PULLS if for_pulls else ())), progress)
@@ -205,6 +242,28 @@ def _probe_account(place: Place, settings: CallSettings, regions: Sequence[str])
         api = open_public_api(place.access, settings)
         probed += probe_public_registry(api, permissions_of((PUBLIC,)))
     return AccountProbe(place.key.partition, place.key.account, place.access.caller, probed)
+
+
+def _probe_beside(
+    session: Session, known: SessionFacts, options: CollectOptions, beside: Beside, settings: CallSettings
+) -> BesideFacts | None:
+    """What the first session may do beside its registries; None where it may do nothing."""
+    if known.unusable:
+        return None
+    region = greeting_regions(session, options.regions)[0]
+    trails = [TrailBucket(url, session, settings, region) for url in beside.trails]
+    partition = known.caller.split(":")[1]
+    iam = _service(session, "iam", known.region, settings)
+    s3 = _service(session, "s3", session.region_name or region, settings)
+    return BesideFacts(
+        caller=known.caller,
+        trails=tuple(probe_trail(bucket, partition) for bucket in trails),
+        buckets=tuple(probe_bucket(s3, iam, known.caller, place) for place in beside.buckets),
+        topics=tuple(
+            probe_topic(_service(session, "sns", arn.split(":")[3], settings), iam, known.caller, arn)
+            for arn in beside.topics
+        ),
+    )
 
 
 def _probe_organization(

@@ -1,4 +1,4 @@
-"""What the collector calls, as IAM knows it: one row an operation. Pure data, and the policies of it.
+"""What a night calls, as IAM knows it: one row an operation. Pure data, and the policies of it.
 
 A test holds the rows equal to what the package's code can ask, another holds the shipped templates
 and README.md equal to the rows. Which operations can be granted on single repositories is from the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 #: Parts of the collector's work, each granted or left out as a whole.
@@ -32,6 +32,12 @@ LOOKUP: Final = "lookup"
 MACHINES: Final = "machines"
 #: What of these the role in an account needs; the trail's bucket is read without it.
 PULLS: Final = (LOOKUP, MACHINES)
+#: Where reports are published to a bucket, with the credentials that a run begins with…
+PUBLISH: Final = "publish"
+#: …and encrypted with a key of its own…
+ENCRYPT: Final = "encrypt"
+#: …and where a topic is told.
+NOTIFY: Final = "notify"
 
 #: By source of workloads, what it is for and what reading it takes. All of it lists what there is in
 #: the account, so a narrower resource would let in no less; and what is about single functions, models
@@ -99,6 +105,12 @@ REPOSITORIES: Final = "arn:{partition}:ecr:*:*:repository/*"
 PUBLIC_REPOSITORIES: Final = "arn:{partition}:ecr-public::*:repository/*"
 #: Resource of the way into other accounts.
 ROLES: Final = "arn:{partition}:iam::*:role/{role}"
+#: Resources of one bucket, of what is in it below a prefix, of one key and of one topic, each of them any
+#: until `on_bucket` and its like say which.
+BUCKET: Final = "{bucket}"
+OBJECTS: Final = "{objects}"
+KEY: Final = "{key}"
+TOPIC: Final = "{topic}"
 #: Name of the role to roll out, unless it is given another.
 ROLE_NAME: Final = "demurrage-reader"
 #: Resource of what IAM grants on everything or not at all, or of what lists all there is anyway.
@@ -106,7 +118,7 @@ EVERYTHING: Final = "*"
 
 
 #: What the API calls otherwise than IAM does.
-_OPERATIONS: Final = {"s3:ListBucket": "ListObjectsV2"}
+_OPERATIONS: Final = {"s3:DeleteObject": "DeleteObjects", "s3:ListBucket": "ListObjectsV2"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -117,7 +129,8 @@ class Permission:
     action: str
     #: What is done with it, and so who needs it: REGISTRY, VERIFY…
     part: str
-    #: REPOSITORIES, PUBLIC_REPOSITORIES, ROLES or EVERYTHING; may name ``{partition}`` and ``{role}``.
+    #: REPOSITORIES, BUCKET, EVERYTHING…; may name ``{partition}`` and ``{role}``; its own braces are
+    #: doubled.
     resource: str
     #: What it is for, in a few words.
     purpose: str
@@ -220,10 +233,10 @@ PERMISSIONS: Final = (
             "cloudtrail:DescribeTrails": "which trail writes to the bucket",
             "cloudtrail:GetEventSelectors": "whether the trail keeps reads, as pulls are",
             "cloudtrail:GetTrailStatus": "whether hours without a file were quiet",
-            "s3:GetObject": "the trail's files",
-            "s3:ListBucket": "which files the trail has written",
         },
     ),
+    *_rows(TRAIL, OBJECTS, {"s3:GetObject": "the trail's files"}),
+    *_rows(TRAIL, BUCKET, {"s3:ListBucket": "which files the trail has written"}),
     *_rows(LOOKUP, EVERYTHING, {"cloudtrail:LookupEvents": "pulls of the last 90 days, without a trail"}),
     *_rows(
         MACHINES,
@@ -233,6 +246,25 @@ PERMISSIONS: Final = (
             "ec2:DescribeVpcEndpoints": "the regions of endpoints that pulls come through",
         },
     ),
+    *_rows(
+        PUBLISH,
+        OBJECTS,
+        {
+            "s3:DeleteObject": "taking old reports away",
+            "s3:GetObject": "the index of the reports before",
+            "s3:PutObject": "publishing reports",
+        },
+    ),
+    *_rows(PUBLISH, BUCKET, {"s3:ListBucket": "telling that there is no index yet"}),
+    *_rows(
+        ENCRYPT,
+        KEY,
+        {
+            "kms:Decrypt": "reading what is encrypted with the key",
+            "kms:GenerateDataKey": "encrypting what is published",
+        },
+    ),
+    *_rows(NOTIFY, TOPIC, {"sns:Publish": "sending the digest"}),
     *_rows(ENTER, ROLES, {"sts:AssumeRole": "entering other accounts"}),
 )
 
@@ -241,6 +273,41 @@ def permissions_of(parts: Collection[str]) -> tuple[Permission, ...]:
     """The rows of ``parts``, by action; each action once."""
     found = {row.action: row for row in sorted(PERMISSIONS, reverse=True) if row.part in parts}
     return tuple(sorted(found.values()))
+
+
+def on_bucket(
+    permissions: Iterable[Permission], partition: str, bucket: str, prefix: str
+) -> tuple[Permission, ...]:
+    """``permissions`` with BUCKET and OBJECTS narrowed to one bucket, and to what is below a prefix in it.
+
+    ``bucket`` is its name, or the ARN of an access point.
+    """
+    is_arn = bucket.startswith("arn:")
+    arn = bucket if is_arn else f"arn:{partition}:s3:::{bucket}"
+    objects = "/".join(part for part in (arn, "object" if is_arn else "", prefix, "*") if part)
+    return _on(permissions, {BUCKET: arn, OBJECTS: objects})
+
+
+def on_key(permissions: Iterable[Permission], partition: str, key: str) -> tuple[Permission, ...]:
+    """``permissions`` with KEY narrowed to the key that ``key`` names: its ARN, its id, or an alias.
+
+    IAM knows no key by its alias, so that leaves any key.
+    """
+    if key.startswith("arn:") and ":key/" in key:
+        return _on(permissions, {KEY: key})
+    if key.startswith(("alias/", "arn:")):
+        return tuple(permissions)
+    return _on(permissions, {KEY: f"arn:{partition}:kms:*:*:key/{key}"})
+
+
+def on_topic(permissions: Iterable[Permission], arn: str) -> tuple[Permission, ...]:
+    """``permissions`` with TOPIC narrowed to one topic."""
+    return _on(permissions, {TOPIC: arn})
+
+
+def _on(permissions: Iterable[Permission], places: Mapping[str, str]) -> tuple[Permission, ...]:
+    literal = {kind: place.replace("{", "{{").replace("}", "}}") for kind, place in places.items()}
+    return tuple(replace(row, resource=literal.get(row.resource, row.resource)) for row in permissions)
 
 
 def policy_document(
@@ -253,13 +320,19 @@ def policy_document(
     actions: dict[str, set[str]] = {}
     for row in permissions:
         actions.setdefault(row.resource, set()).add(row.action)
+    anywhere = {
+        "bucket": f"arn:{partition}:s3:::*",
+        "objects": f"arn:{partition}:s3:::*/*",
+        "key": f"arn:{partition}:kms:*:*:key/*",
+        "topic": f"arn:{partition}:sns:*:*:*",
+    }
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
                 "Action": sorted(granted),
-                "Resource": resource.format(partition=partition, role=role),
+                "Resource": resource.format(partition=partition, role=role, **anywhere),
             }
             # Longest first: what is narrow before what is everything.
             for resource, granted in sorted(actions.items(), key=lambda item: (-len(item[0]), item[0]))

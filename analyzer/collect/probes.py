@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from botocore.exceptions import BotoCoreError
+
 from analyzer.collect import ecr
 from analyzer.collect.callers import is_excluded
 from analyzer.collect.clients import Answering, RegistryClient, ServiceClient
@@ -29,6 +31,7 @@ from analyzer.collect.refusals import (
     Reach,
     Refusal,
     RefusedError,
+    one_line,
 )
 from analyzer.model.records import RegistryKey
 
@@ -49,6 +52,10 @@ _NONE_THERE = frozenset(
         "LifecyclePolicyPreviewNotFoundException",
         "RegistryPolicyNotFoundException",
         "RepositoryPolicyNotFoundException",
+        # Of S3 and CloudTrail: an old file may have been archived.
+        "InvalidObjectState",
+        "NoSuchKey",
+        "TrailNotFoundException",
     }
 )
 
@@ -121,17 +128,6 @@ UNTRIED: Mapping[str, str] = {
     "ecr:StartLifecyclePolicyPreview": "not tried: to ask is to start a preview",
     # Entering each account is the first thing that `find_places` does; whom it lets in is told there.
     "sts:AssumeRole": "not tried by itself: see which accounts are entered",
-    # Of the trail's bucket, which ingest is told of and doctor is not.
-    **dict.fromkeys(
-        (
-            "cloudtrail:DescribeTrails",
-            "cloudtrail:GetEventSelectors",
-            "cloudtrail:GetTrailStatus",
-            "s3:GetObject",
-            "s3:ListBucket",
-        ),
-        "not tried: it is for a trail's bucket, see what ingest says",
-    ),
 }
 
 
@@ -312,6 +308,14 @@ def _first_root(client: ServiceClient) -> str:
     return str(next(roots, {}).get("Id") or "")
 
 
+def answered(ask: Callable[[], _T]) -> _T:
+    """What ``ask`` gives; raises RefusedError also for what botocore cannot even ask, as of an odd ARN."""
+    try:
+        return ask()
+    except BotoCoreError as error:
+        raise RefusedError(Refusal(type(error).__name__, Reach.CALL, one_line(error))) from error
+
+
 class Prober:
     """Asks, and keeps what became of each question."""
 
@@ -324,16 +328,19 @@ class Prober:
         self, client: Answering, action: str, parameters: Mapping[str, object], about: str = ""
     ) -> Mapping[str, Any] | None:
         """The answer to ``action``; None where it is refused, or is none of the permissions wanted."""
-        operation = action.partition(":")[2]
         tolerate = (*_NONE_THERE, *PARAMETER_CODES)
-        return self.try_(action, lambda: client.call(operation, tolerate=tolerate, **parameters), about)
+
+        def call() -> Mapping[str, Any]:
+            return client.call(self._wanted[action].operation, tolerate=tolerate, **parameters)
+
+        return self.try_(action, call, about)
 
     def try_(self, action: str, ask: Callable[[], _T], about: str = "") -> _T | None:
         """What ``ask`` gives, which is ``action``; None as `ask`."""
         if action not in self._wanted:
             return None
         try:
-            answer = ask()
+            answer = answered(ask)
         except RefusedError as error:
             self.refusals[action] = error.refusal
             self._probed[action] = _judged(self._wanted[action], error.refusal, about)

@@ -107,7 +107,9 @@ UNSERVED_CODES = frozenset(
 )
 
 #: Somebody has to grant something.
-ACCESS_CODES = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"})
+ACCESS_CODES = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedOperation"}
+)
 
 #: Reason of whatever is not asked because the account's credentials failed.
 CREDENTIALS_FAILED = "CredentialsFailed"

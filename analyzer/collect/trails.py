@@ -30,6 +30,8 @@ _ORGANIZATION = re.compile("o-[a-z0-9]{10,32}")
 _REGION = re.compile("[a-z]{2,8}(?:-[a-z0-9]{1,16}){1,4}")
 #: Codes of S3 that say that there is nothing to be had from the bucket.
 _NOT_THERE = ("NoSuchBucket", "NoSuchKey", "InvalidObjectState", "KMS.DisabledException")
+#: Folder of a trail's files below its prefix.
+FILES: Final = "AWSLogs"
 _READINGS = 3
 #: Sources whose events are excluded from a trail say nothing about ECR's.
 _ECR = "ecr.amazonaws.com"
@@ -37,21 +39,34 @@ _ECR = "ecr.amazonaws.com"
 #: Calls per second of one kind: far below what S3 takes for one prefix.
 S3_RATES: Final = {"s3:ListObjectsV2": 100.0, "s3:GetObject": 500.0}
 
+#: What is known where CloudTrail knows no such trail.
+NO_TRAIL: Final = TrailState(
+    note="no trail that these credentials can see writes there; whether hours without a file were quiet is"
+    " not known"
+)
+
+
+def trail_place(url: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://BUCKET[/PREFIX]``, the prefix being the trail's own, or further down.
+
+    Raises InputError.
+    """
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise InputError(f"--trail {one_line(url)}: is not s3://BUCKET or s3://BUCKET/PREFIX")
+    before, _, _ = f"/{(found[2] or '').strip('/')}/".partition(f"/{FILES}/")
+    return found[1], before.strip("/")
+
 
 class TrailBucket:
     """The files under one prefix of a bucket."""
 
     def __init__(self, url: str, session: Session, settings: CallSettings, region: str) -> None:
-        """``url`` is ``s3://BUCKET[/PREFIX]``, the prefix being the trail's own, or further down.
+        """Open ``url``, as `trail_place` reads it, without asking anybody.
 
         ``region`` is where to begin to ask; the bucket may be in another. Raises InputError.
         """
-        found = _URL.fullmatch(url)
-        if found is None:
-            raise InputError(f"--trail {one_line(url)}: is not s3://BUCKET or s3://BUCKET/PREFIX")
-        self._bucket = found[1]
-        before, _, _ = f"/{(found[2] or '').strip('/')}/".partition("/AWSLogs/")
-        self._prefix = before.strip("/")
+        self._bucket, self._prefix = trail_place(url)
         self._session = session
         self._settings = settings
         self._region = region
@@ -66,7 +81,7 @@ class TrailBucket:
 
     def places(self) -> list[TrailPlace]:
         """Of which accounts and regions there are files, sorted; raises UnreadableFileError."""
-        top = f"{self._prefix}/AWSLogs/".lstrip("/")
+        top = f"{self._prefix}/{FILES}/".lstrip("/")
         for root in self._accounts(top):
             account = root.rstrip("/").rpartition("/")[2]
             for folder in self._folders(f"{root}CloudTrail/"):
@@ -105,19 +120,33 @@ class TrailBucket:
     def state(self) -> TrailState:
         """What CloudTrail says of the trail that writes here; a note where it does not."""
         try:
-            trail = self._trail()
+            trail = self.find_trail()
             if trail is None:
-                return TrailState(
-                    note="no trail that these credentials can see writes there; whether hours without a file"
-                    " were quiet is not known"
-                )
-            return self._state_of(trail)
+                return NO_TRAIL
+            selectors = self.selectors(trail)
+            return self.state_of(trail, selectors, self.status(trail) if keeps_reads(selectors) else {})
         except RefusedError as error:
             return TrailState(
                 note=f"{_why('CloudTrail', error)}; whether hours without a file were quiet is not known"
             )
 
-    def _trail(self) -> Mapping[str, Any] | None:
+    def first_file(self) -> StoredFile | None:
+        """One of the trail's files that is not empty, of the first thousand; raises RefusedError."""
+        top = f"{self._prefix}/{FILES}/".lstrip("/")
+        page = self._s3.call("ListObjectsV2", tolerate=_NOT_THERE, Bucket=self._bucket, Prefix=top)
+        # CloudTrail begins each folder with an object that is empty.
+        found = (entry for entry in page.get("Contents") or () if int(entry["Size"]) > 0)
+        return next((StoredFile(str(entry["Key"]), int(entry["Size"])) for entry in found), None)
+
+    def peek(self, name: str) -> None:
+        """Ask for the first byte of an object; raises RefusedError."""
+        answer = self._s3.call(
+            "GetObject", tolerate=_NOT_THERE, Bucket=self._bucket, Key=name, Range="bytes=0-0"
+        )
+        answer["Body"].close()
+
+    def find_trail(self) -> Mapping[str, Any] | None:
+        """CloudTrail's description of the trail that writes here, if it knows one; raises RefusedError."""
         answer = self._client("cloudtrail", self._region).call("DescribeTrails")
         for trail in answer.get("trailList") or ():
             prefix = str(trail.get("S3KeyPrefix") or "").strip("/")
@@ -126,14 +155,25 @@ class TrailBucket:
                 return found
         return None
 
-    def _state_of(self, trail: Mapping[str, Any]) -> TrailState:
-        arn, home = str(trail.get("TrailARN")), str(trail.get("HomeRegion") or self._region)
-        client = self._client("cloudtrail", home)
-        label = f"the trail {one_line(trail.get('Name') or arn, 128)}"
-        selectors = client.call("GetEventSelectors", TrailName=arn)
+    def selectors(self, trail: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the trail keeps, by its event selectors; raises RefusedError."""
+        return self._at_home(trail).call("GetEventSelectors", TrailName=_arn(trail))
+
+    def status(self, trail: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Whether the trail logs, and since when; raises RefusedError."""
+        return self._at_home(trail).call("GetTrailStatus", Name=_arn(trail))
+
+    def _at_home(self, trail: Mapping[str, Any]) -> ServiceClient:
+        return self._client("cloudtrail", str(trail.get("HomeRegion") or self._region))
+
+    def state_of(
+        self, trail: Mapping[str, Any], selectors: Mapping[str, Any], status: Mapping[str, Any]
+    ) -> TrailState:
+        """What the answers about a trail come to; ``status`` counts only where it keeps reads."""
+        home = str(trail.get("HomeRegion") or self._region)
+        label = f"the trail {one_line(trail.get('Name') or _arn(trail), 128)}"
         if not keeps_reads(selectors):
             return TrailState(problem=f"{label} keeps no read events (its event selectors): pulls are reads")
-        status = client.call("GetTrailStatus", Name=arn)
         region = "" if trail.get("IsMultiRegionTrail") else home
         started, delivered = _day(status.get("StartLoggingTime")), _day(status.get("LatestDeliveryTime"))
         if not status.get("IsLogging"):
@@ -220,6 +260,10 @@ def _lets_in(field: Mapping[str, Any] | None, value: str) -> bool:
         if field.get(f"Not{name}") and any(map(test, field[f"Not{name}"])):
             return False
     return True
+
+
+def _arn(trail: Mapping[str, Any]) -> str:
+    return str(trail.get("TrailARN"))
 
 
 def _day(moment: object) -> int | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from analyzer.collect.delivery_probes import BucketPlace
 from analyzer.collect.refusals import one_line
 from analyzer.collect.session import open_session
 from analyzer.errors import InputError, RunError
@@ -57,6 +58,11 @@ class BucketTarget:
     def label(self) -> str:
         """``s3://BUCKET/PREFIX``."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    @property
+    def place(self) -> BucketPlace:
+        """Where that is."""
+        return BucketPlace(label=self.label, bucket=self._bucket, prefix=self._prefix, kms_key=self._kms_key)
 
     def put_report(self, entry: PublishedReport, files: Mapping[str, Path]) -> None:
         """Write every file; where one cannot be written, those before it are taken away again."""

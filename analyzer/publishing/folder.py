@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from analyzer.errors import InputError, RunError
 from analyzer.model.publication import INDEX_JSON, REPORTS, PublishedReport
@@ -18,6 +19,14 @@ try:
     import fcntl
 except ImportError:  # Windows has no such locks, and its publishers have to take turns by themselves.
     fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def locked(file: IO[bytes]) -> Iterator[None]:
+    """Hold ``file`` alone until it is closed, waiting for others; raises OSError where there are no locks."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    yield
 
 
 class FolderTarget:
@@ -107,9 +116,7 @@ class FolderTarget:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with self._told(), (self.folder / ".lock").open("ab") as lock:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._told(), (self.folder / ".lock").open("ab") as lock, locked(lock):
             yield
 
     @contextmanager

@@ -69,6 +69,11 @@ class FileNotifier:
         self._file = file
 
     @property
+    def folder(self) -> Path:
+        """Where the digest is written, beside the file at first."""
+        return self._file.parent
+
+    @property
     def label(self) -> str:
         """The file's path."""
         return str(self._file)
@@ -144,6 +149,8 @@ class WebhookNotifier:
             raise InputError("--notify: the webhook is no https URL; write it as https://HOST/PATH")
         self._url = url
         self._host = host
+        #: Where it listens.
+        self.address = host, parts.port or (443 if parts.scheme == "https" else 80)
         self._sleep = sleep
 
     @property
@@ -169,6 +176,14 @@ class WebhookNotifier:
             http.close()
         raise RunError(f"cannot notify {self.label}: {failure}")
 
+    @property
+    def is_proxied(self) -> bool:
+        """Whether the environment's proxies lead there, who look up the name themselves."""
+        return bool(self._proxies())
+
+    def _proxies(self) -> dict[str, str]:
+        return {} if _is_here(self._host) else get_environ_proxies(self._url)
+
     def _session(self) -> URLLib3Session:
         try:
             verify = Session().get_config_variable("ca_bundle") or True
@@ -177,7 +192,7 @@ class WebhookNotifier:
         return URLLib3Session(
             # It takes the name of a file as well, which its type does not say.
             verify=cast(bool, verify),
-            proxies={} if _is_here(self._host) else get_environ_proxies(self._url),
+            proxies=self._proxies(),
             # Connecting, and each read: it takes the two apart, which its type does not say either.
             timeout=cast(int, (_CONNECT_SECONDS, _READ_SECONDS)),
             max_pool_connections=1,

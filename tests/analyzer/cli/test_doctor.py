@@ -302,6 +302,76 @@ def test_hostile_words_of_aws_are_written_out(demurrage: Cli, excluded: Server) 
     assert "\u202e" not in out
 
 
+# --- what a night does beside its registries ---------------------------------------------------------
+
+
+@pytest.mark.usefixtures("excluded")
+def test_what_is_configured_for_publishing_and_telling_is_tried(
+    demurrage: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "trail").mkdir()
+    monkeypatch.setenv("DEMURRAGE_PUBLISH", "shared new/reports")
+    monkeypatch.setenv("DEMURRAGE_NOTIFY", "http://localhost:9/hooks/secret digest.json")
+    monkeypatch.setenv("DEMURRAGE_TRAIL", "trail")
+    before = set(_files(tmp_path))
+    outcome = _doctor(demurrage)
+    assert outcome.status == 0, outcome.out
+    assert set(_files(tmp_path)) == before
+    assert [check["found"] for check in _checks(outcome, "publishing.folder")] == [
+        "nothing is published there yet",
+        "run would make it",
+    ]
+    assert _check(outcome, "digest.webhook")["subject"] == "localhost"
+    assert "secret" not in outcome.out
+    assert _check(outcome, "digest.file")["status"] == "ok"
+    assert _check(outcome, "pulls.folder")["status"] == "ok"
+
+
+@pytest.mark.usefixtures("excluded")
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (("--publish", "file/reports"), "publishing.folder"),
+        (("--publish", "s3://A"), "publishing.bucket"),
+        (("--notify", "http://example.com/hooks/secret"), "digest.place"),
+        (("--notify", "no/such/folder/digest.json"), "digest.place"),
+        (("--notify", "arn:aws:sns:nowhere"), "digest.place"),
+        (("--trail", "s3://A"), "pulls.trail"),
+        (("--trail", "no-such-folder"), "pulls.folder"),
+    ],
+)
+def test_a_place_that_run_would_refuse_is_a_failed_check(
+    demurrage: Cli, tmp_path: Path, options: tuple[str, str], name: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = _doctor(demurrage, *options)
+    assert outcome.status == 1
+    check = _check(outcome, name)
+    assert (check["status"], check["blocks_run"]) == ("failed", True)
+    assert check["mend"]
+    assert "secret" not in outcome.out
+
+
+@pytest.mark.usefixtures("excluded")
+def test_a_key_without_a_bucket_is_bad_usage(demurrage: Cli) -> None:
+    outcome = _doctor(demurrage, "--publish", "reports", "--publish-kms-key", "alias/x")
+    assert outcome.status == 2
+    assert "add --publish s3://BUCKET/PREFIX" in outcome.err
+
+
+@pytest.mark.usefixtures("excluded")
+def test_lookup_looks_for_what_pulls_take(demurrage: Cli) -> None:
+    names = {f"permission.{row.action}" for row in permissions_of(PULLS)}
+    assert names <= {check["id"] for check in _answer(_doctor(demurrage, "--lookup"))["checks"]}
+
+
+def test_without_credentials_places_in_aws_are_not_asked(demurrage: Cli) -> None:
+    outcome = _doctor(demurrage, "--publish", "s3://reports/ecr", "--trail", "s3://trail")
+    assert _check(outcome, "publishing.bucket")["status"] == "skipped"
+    assert _check(outcome, "pulls.trail")["status"] == "skipped"
+
+
 # --- credentials, network, configuration -------------------------------------------------------------
 
 
@@ -444,6 +514,16 @@ def test_a_file_that_is_no_database_is_a_failed_check(demurrage: Cli, tmp_path: 
 # --- an emulator of AWS ------------------------------------------------------------------------------
 
 
+def _prepare_delivery() -> str:
+    """A bucket called ``reports``; the ARN of a topic."""
+    s3, sns = boto3.client("s3", region_name="us-east-1"), boto3.client("sns", region_name="eu-west-1")
+    s3.create_bucket(Bucket="reports")
+    topic: str = sns.create_topic(Name="digests")["TopicArn"]
+    s3.close()
+    sns.close()
+    return topic
+
+
 def test_an_emulator_is_examined_and_what_it_lacks_is_unknown(
     demurrage: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,8 +534,18 @@ def test_an_emulator_is_examined_and_what_it_lacks_is_unknown(
         client = boto3.client("ecr", region_name="eu-west-1")
         client.create_repository(repositoryName="team/app")
         client.close()
-        outcome = _doctor(demurrage)
+        topic = _prepare_delivery()
+        places = ("--publish", "s3://reports/ecr", "--trail", "s3://reports/audit", "--notify", topic)
+        outcome = _doctor(demurrage, *places)
+        absent = _doctor(demurrage, "--publish", "s3://nowhere", "--notify", f"{topic}2")
     assert outcome.status == 4
+    assert _check(outcome, "publishing.bucket")["found"] == "nothing is published there yet"
+    assert _check(outcome, "permission.s3:PutObject")["status"] == "unknown"
+    assert "no file of a trail" in _check(outcome, "pulls.trail")["found"]
+    assert "nobody is subscribed" in _check(outcome, "digest.topic")["found"]
+    assert "NoSuchBucket" in _check(absent, "publishing.bucket")["found"]
+    assert _check(absent, "digest.topic")["status"] == "failed"
+    assert absent.status == 1
     unknown = {check["id"] for check in _answer(outcome)["checks"] if check["status"] == "unknown"}
     assert "permission.ecr:GetAccountSetting" in unknown
     assert _check(outcome, "permission.ecr:DescribeImages")["status"] == "ok"
@@ -512,6 +602,54 @@ def test_the_base_policy_leads_into_the_role_and_no_other(demurrage: Cli) -> Non
     assert json.loads(outcome.out) == policy_document(permissions_of((*BASE, TRAIL)), "aws")
     outcome = demurrage("role", "base-policy", "--name", "*")
     assert outcome.status == 2
+
+
+def test_a_policy_has_what_publishing_telling_and_a_trail_take_there_alone(demurrage: Cli) -> None:
+    topic, key = "arn:aws:sns:eu-west-1:123456789012:digests", "arn:aws:kms:eu-west-1:123456789012:key/1-2"
+    places = ("--publish", "s3://reports/ecr", "--notify", topic, "--trail", "s3://audit/all/AWSLogs/")
+    outcome = demurrage("role", "base-policy", "--for-pulls", *places, "--publish-kms-key", key)
+    granted = {
+        (action, statement["Resource"])
+        for statement in json.loads(outcome.out)["Statement"]
+        for action in statement["Action"]
+    }
+    base = {
+        (action, statement["Resource"])
+        for statement in policy_document(permissions_of(BASE), "aws")["Statement"]
+        for action in statement["Action"]
+    }
+    assert granted - base == {
+        ("kms:Decrypt", key),
+        ("kms:GenerateDataKey", key),
+        ("s3:DeleteObject", "arn:aws:s3:::reports/ecr/*"),
+        ("s3:GetObject", "arn:aws:s3:::reports/ecr/*"),
+        ("s3:PutObject", "arn:aws:s3:::reports/ecr/*"),
+        ("s3:ListBucket", "arn:aws:s3:::reports"),
+        ("sns:Publish", topic),
+        ("s3:GetObject", "arn:aws:s3:::audit/all/AWSLogs/*"),
+        ("s3:ListBucket", "arn:aws:s3:::audit"),
+        *((row.action, "*") for row in permissions_of((TRAIL,)) if row.service == "cloudtrail"),
+    }
+    policy = json.loads(demurrage("role", "policy", "--publish", "s3://reports").out)
+    assert policy["Statement"] != policy_document(permissions_of(READER), "aws")["Statement"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("policy", "--publish", "reports"), "is not s3://BUCKET"),
+        (("policy", "--trail", "folder"), "is not s3://BUCKET"),
+        (("base-policy", "--notify", "https://example.com/x"), "is no topic's ARN"),
+        (("policy", "--publish-kms-key", "x"), "add --publish"),
+        (("terraform", "--publish", "s3://reports"), "the role of other accounts"),
+    ],
+)
+def test_a_policy_for_what_is_no_place_in_aws_is_bad_usage(
+    demurrage: Cli, arguments: tuple[str, ...], said: str
+) -> None:
+    outcome = demurrage("role", *arguments)
+    assert outcome.status == 2
+    assert said in outcome.err
 
 
 def test_options_that_make_no_sense_together_are_bad_usage(demurrage: Cli) -> None:

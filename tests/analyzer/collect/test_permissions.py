@@ -19,13 +19,18 @@ from botocore.validate import ParamValidator
 from cfnlint import api
 from moto import mock_aws
 
+from analyzer import publishing
 from analyzer.collect import probes, workload_probes
+from analyzer.collect.delivery_probes import DELIVERY_ACTIONS
 from analyzer.collect.permissions import (
     BASE,
+    ENCRYPT,
     FREE_ACTIONS,
+    NOTIFY,
     PERMISSIONS,
     PUBLIC,
     PUBLIC_REPOSITORIES,
+    PUBLISH,
     PULLS,
     READER,
     REGIONS,
@@ -34,17 +39,28 @@ from analyzer.collect.permissions import (
     VERIFY,
     WORKLOADS,
     Permission,
+    on_bucket,
+    on_key,
     permissions_of,
     policy_document,
     workload_part,
 )
+from analyzer.collect.trail_probes import TRAIL_ACTIONS
 from analyzer.collect.workload_probes import tried_workload_actions
 from analyzer.collect.workloads import ACTIONS
 from analyzer.model.records import RegistryKey
 
-COLLECT = Path(probes.__file__).parent
+ROOMS = (Path(probes.__file__).parent, Path(publishing.__file__).parent)
 #: These name operations without calling them, or call them for doctor alone.
-NAMING = {"permissions.py", "probes.py", "workload_probes.py", "gaps.py"}
+NAMING = {
+    "permissions.py",
+    "probes.py",
+    "workload_probes.py",
+    "trail_probes.py",
+    "delivery_probes.py",
+    "checkup.py",
+    "gaps.py",
+}
 ACCOUNT = "123456789012"
 KEY = RegistryKey("aws", ACCOUNT, "eu-west-1")
 TRUSTED = "arn:aws:iam::210987654321:role/demurrage-base"
@@ -61,9 +77,9 @@ def _operations() -> dict[str, str]:
 
 
 def _named_in_code() -> Iterator[str]:
-    """Operations that the collector's code names: as text, or as a method of a client."""
+    """Operations that the code names which talks to AWS: as text, or as a method of a client."""
     operations = _operations()
-    for path in sorted(COLLECT.rglob("*.py")):
+    for path in sorted(path for room in ROOMS for path in room.rglob("*.py")):
         if path.name in NAMING:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -72,13 +88,20 @@ def _named_in_code() -> Iterator[str]:
                 # Settings have names like boto3's methods; operations as text are spelt as the API's.
                 if operations.get(name) == name:
                     yield name
-            elif isinstance(node, ast.Attribute) and "_" in node.attr and node.attr in operations:
+            elif isinstance(node, ast.Attribute) and _may_be_a_call(node) and node.attr in operations:
                 yield operations[node.attr]
+
+
+def _may_be_a_call(node: ast.Attribute) -> bool:
+    """Whether it may be a method of boto3's: ours have names of one word as well, and other owners then."""
+    return "_" in node.attr or (isinstance(node.value, ast.Name) and node.value.id == "client")
 
 
 def test_the_table_holds_what_the_code_can_call_and_nothing_else() -> None:
     free = {action.partition(":")[2] for action in FREE_ACTIONS}
-    assert set(_named_in_code()) == {row.operation for row in PERMISSIONS} | free
+    # S3 calls KMS with the caller's permissions.
+    asked = {row.operation for row in PERMISSIONS if row.part != ENCRYPT}
+    assert set(_named_in_code()) == asked | free
 
 
 def test_each_operation_is_one_of_the_services() -> None:
@@ -98,10 +121,58 @@ def test_each_action_is_there_once_in_a_part() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_no_action_changes_anything_but_the_preview() -> None:
+def test_no_action_changes_anything_but_the_preview_and_what_is_published() -> None:
     verbs = ("BatchGet", "Describe", "Get", "List", "LookupEvents", "AssumeRole")
-    others = {row.action for row in PERMISSIONS if not row.operation.startswith(verbs)}
+    others = {
+        row.action
+        for row in PERMISSIONS
+        if row.part not in (PUBLISH, ENCRYPT, NOTIFY) and not row.operation.startswith(verbs)
+    }
     assert others == {"ecr:StartLifecyclePolicyPreview"}
+
+
+def _resources(rows: tuple[Permission, ...]) -> dict[str, str]:
+    document = policy_document(rows, "aws-cn")
+    return {
+        action: statement["Resource"] for statement in document["Statement"] for action in statement["Action"]
+    }
+
+
+def test_what_is_granted_on_a_bucket_reaches_no_further_than_the_prefix() -> None:
+    rows = permissions_of((PUBLISH, ENCRYPT, NOTIFY))
+    assert _resources(rows) == {
+        "kms:Decrypt": "arn:aws-cn:kms:*:*:key/*",
+        "kms:GenerateDataKey": "arn:aws-cn:kms:*:*:key/*",
+        "s3:DeleteObject": "arn:aws-cn:s3:::*/*",
+        "s3:GetObject": "arn:aws-cn:s3:::*/*",
+        "s3:ListBucket": "arn:aws-cn:s3:::*",
+        "s3:PutObject": "arn:aws-cn:s3:::*/*",
+        "sns:Publish": "arn:aws-cn:sns:*:*:*",
+    }
+    publish = permissions_of((PUBLISH,))
+    found = _resources(on_bucket(publish, "aws-cn", "reports", "ecr/{odd}"))
+    assert found["s3:PutObject"] == found["s3:DeleteObject"] == "arn:aws-cn:s3:::reports/ecr/{odd}/*"
+    assert found["s3:ListBucket"] == "arn:aws-cn:s3:::reports"
+    assert _resources(on_bucket(publish, "aws-cn", "reports", ""))["s3:GetObject"] == (
+        "arn:aws-cn:s3:::reports/*"
+    )
+    point = f"arn:aws-cn:s3:cn-north-1:{ACCOUNT}:accesspoint/reports"
+    found = _resources(on_bucket(publish, "aws-cn", point, "ecr"))
+    assert (found["s3:ListBucket"], found["s3:PutObject"]) == (point, f"{point}/object/ecr/*")
+
+
+@pytest.mark.parametrize(
+    ("key", "resource"),
+    [
+        (f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/1-2", f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/1-2"),
+        ("1-2", "arn:aws-cn:kms:*:*:key/1-2"),
+        ("alias/reports", "arn:aws-cn:kms:*:*:key/*"),
+        (f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:alias/reports", "arn:aws-cn:kms:*:*:key/*"),
+    ],
+)
+def test_a_key_is_granted_as_narrowly_as_iam_knows_it(key: str, resource: str) -> None:
+    found = _resources(on_key(permissions_of((ENCRYPT,)), "aws-cn", key))
+    assert set(found.values()) == {resource}
 
 
 def test_a_policy_names_each_action_once_and_the_partition() -> None:
@@ -125,7 +196,8 @@ def test_the_base_policy_names_the_role_and_the_partition() -> None:
 
 
 def test_doctor_knows_how_to_try_each_permission_or_why_not() -> None:
-    assert probes.tried_actions() | tried_workload_actions() == {row.action for row in PERMISSIONS}
+    tried = probes.tried_actions() | tried_workload_actions() | TRAIL_ACTIONS | DELIVERY_ACTIONS
+    assert tried == {row.action for row in PERMISSIONS}
 
 
 def test_what_doctor_asks_is_what_the_service_takes() -> None:
