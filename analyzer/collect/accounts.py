@@ -359,7 +359,7 @@ class _Finder:
             detail = f"the answer is about the registry of account {registry.key.account}"
             refusal = Refusal("InvalidAnswer", Reach.CALL, detail)
             return None, gap_of(key, "", "DescribeRegistries", refusal)
-        return Place(key, access, member.name, registry.alias), None
+        return Place(key, access, member.name, registry.alias, registry.aliases), None
 
     def _ask_for_public(self, access: Access) -> PublicRegistry | None:
         """The registry; raises RefusedError, of an endpoint that is out of reach without trying again."""

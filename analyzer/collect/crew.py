@@ -214,6 +214,7 @@ class Crew(Generic[LeaseT]):
             self._clock,
             resume_since_ms=self._resume_since_ms,
             account_name=place.account_name,
+            public_aliases=place.public_aliases,
             workload_options=self._workloads,
         )
         with self._lock:

@@ -20,7 +20,7 @@ from analyzer.collect.clients import (
     client_config,
     read_plain_json,
 )
-from analyzer.collect.ecr import pages
+from analyzer.collect.ecr import fetch_entries, unusable
 from analyzer.collect.places import Access, Place
 from analyzer.collect.public_manifests import FetchedManifest, PublicManifests
 from analyzer.collect.refusals import UNSERVED_CODES, Reach, Refusal, RefusedError
@@ -67,8 +67,10 @@ class PublicRegistry(NamedTuple):
     """The public registry of an account."""
 
     key: RegistryKey
-    #: What its repositories' names begin with at public.ecr.aws.
+    #: What its repositories' names begin with at public.ecr.aws, in their URIs.
     alias: str
+    #: All that they may begin with, sorted: by each alias an image can be pulled.
+    aliases: tuple[str, ...]
 
 
 def fetch_public_registry(api: Answering) -> PublicRegistry | None:
@@ -76,17 +78,26 @@ def fetch_public_registry(api: Answering) -> PublicRegistry | None:
 
     ``api`` asks ECR Public's API. Raises RefusedError where it does not answer.
     """
-    for page in pages(api, "DescribeRegistries"):
-        registries = page.get("registries")
-        if not isinstance(registries, list):
-            raise RefusedError(_unusable("the answer holds no list of registries"))
-        for entry in registries:
-            account, uri = entry.get("registryId"), entry.get("registryUri")
-            alias = uri.rpartition("/")[2] if isinstance(uri, str) else ""
-            if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or not _ALIAS.fullmatch(alias):
-                raise RefusedError(_unusable("the registry has no account or alias that could be one"))
-            return PublicRegistry(RegistryKey(PUBLIC_PARTITION, account, PUBLIC_REGION), alias)
+    # There is one at most.
+    for entry in fetch_entries(api, "DescribeRegistries", "registries"):
+        account, uri = entry.get("registryId"), entry.get("registryUri")
+        alias = uri.rpartition("/")[2] if isinstance(uri, str) else ""
+        if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or not _ALIAS.fullmatch(alias):
+            raise RefusedError(unusable("the registry has no account or alias that could be one"))
+        key = RegistryKey(PUBLIC_PARTITION, account, PUBLIC_REGION)
+        return PublicRegistry(key, alias, _aliases(alias, entry.get("aliases")))
     return None
+
+
+def _aliases(primary: str, listed: object) -> tuple[str, ...]:
+    """``primary`` and those ``listed`` that are in force: others were only asked for, or denied."""
+    found = {primary}
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, Mapping) and entry.get("status") == "ACTIVE":
+            name = entry.get("name")
+            if isinstance(name, str) and _ALIAS.fullmatch(name):
+                found.add(name)
+    return tuple(sorted(found))
 
 
 def find_public_registry(access: Access, settings: CallSettings) -> PublicRegistry | None:
@@ -192,11 +203,7 @@ def open_public_registry(
     place: Place, settings: CallSettings, manifests: PublicManifests
 ) -> PublicRegistryClient:
     """The client of a public registry; asks nothing yet."""
-    registry = PublicRegistry(place.key, place.public_alias)
+    registry = PublicRegistry(place.key, place.public_alias, place.public_aliases)
     return PublicRegistryClient(
         registry, open_public_api(place.access, settings), manifests, place.access.caller
     )
-
-
-def _unusable(detail: str) -> Refusal:
-    return Refusal("InvalidAnswer", Reach.CALL, detail)

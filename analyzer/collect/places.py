@@ -40,8 +40,10 @@ class Place:
     access: Access
     #: What the organization calls the account; "" where nobody said.
     account_name: str = ""
-    #: Of a public registry, what its repositories' names begin with at public.ecr.aws.
+    #: Of a public registry, what its repositories' names begin with at public.ecr.aws, in their URIs.
     public_alias: str = ""
+    #: All that they may begin with, sorted.
+    public_aliases: tuple[str, ...] = ()
 
 
 class Skipped(NamedTuple):

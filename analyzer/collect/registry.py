@@ -160,10 +160,13 @@ class RegistryCollector(Generic[LeaseT]):
         *,
         resume_since_ms: int,
         account_name: str = "",
+        public_aliases: Sequence[str] = (),
         workload_options: workloads.WorkloadOptions = workloads.NO_WORKLOADS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``account_name`` is what the organization calls the account; "" leaves what is known of it.
+
+        ``public_aliases`` are those of a public registry, as whoever found it was told.
 
         What was read since ``resume_since_ms`` for a snapshot that was cut short is not read again.
         """
@@ -188,6 +191,8 @@ class RegistryCollector(Generic[LeaseT]):
         self._outstanding = 0
         self._listed_at_ms = 0
         self._settings: dict[str, str] = {"account_name": ecr.canonical(account_name)} if account_name else {}
+        if public_aliases:
+            self._settings["public_aliases"] = ecr.canonical(sorted(public_aliases))
         #: Calls that this endpoint does not know, with what it said: not asked again, and one gap each.
         #: Noted by the tasks themselves, so that no second one goes on asking.
         self._unserved: dict[str, Refusal] = {}

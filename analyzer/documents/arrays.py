@@ -210,6 +210,7 @@ def _registries(accounts: Sequence[str], region: str, taken_at_ms: int) -> pd.Da
             "blob_mounting": pd.Series([""] * count, dtype="str"),
             "blob_mounting_ever": np.zeros(count, np.bool_),
             "account_name": pd.Series([""] * count, dtype="str"),
+            "public_aliases": pd.Series([()] * count, dtype="object"),
         }
     )
 

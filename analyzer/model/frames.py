@@ -112,7 +112,8 @@ class Frames:
     ``registries`` (ordered by account, region, partition): partition, account, region, snapshot
     (its number), run (that took it), taken_at_ms, status, blob_mounting ("ENABLED", "DISABLED" or ""
     when unknown), blob_mounting_ever (bool: ENABLED in this or any earlier snapshot), account_name ("" where
-    no organization said it).
+    no organization said it), public_aliases (tuple of text: what a public registry's repositories may be
+    named with at public.ecr.aws; empty when unknown, and of private ones).
 
     ``repositories`` (ordered by account, region, name, created_at_ms): registry (position),
     repository, created_at_ms, status (of its last read), complete_at_ms (time of its last complete

@@ -46,7 +46,8 @@ def find_in_use(
 
     A reference names what has its repository's name and its tag (with a digest: the digest) in its
     account and region; an account, region or name that is not known, "", fits any. A digest alone
-    names that image in every repository. What is not in private ECR is elsewhere.
+    names that image in every repository. The alias of a public registry that was read stands for its
+    account; what else is not in private ECR is elsewhere, as are aliases that were not read.
 
     With ``whole_registries`` the frames hold every repository of their registries, so that one which
     is missing in a registry that was read completely does not exist; else it may just not have been

@@ -28,6 +28,8 @@ class _Pattern:
     #: "" for any.
     account: str = ""
     region: str = ""
+    #: Of public registries alone: the repository begins with an alias of its registry.
+    is_public: bool = False
     tag: str | None = None
     digest: str | None = None
 
@@ -56,7 +58,7 @@ def parse_protect(globs: Iterable[str]) -> Protection:
     ``REPOSITORY@DIGEST`` or a ``DIGEST``, which begins with ``sha256:`` or ``sha512:``. In every part
     ``*`` stands for any characters (slashes too), ``?`` for one, ``[seq]`` and ``[!seq]`` for one of
     some and one of others; case counts. The repository is that of any registry, or of one whose ECR
-    host (``ACCOUNT.dkr.ecr.REGION.amazonaws.com/``) is written out before it.
+    host (``ACCOUNT.dkr.ecr.REGION.amazonaws.com/``, ``public.ecr.aws/ALIAS/``) is written out before it.
 
     Raises InputError for what is none of these.
     """
@@ -74,7 +76,7 @@ def _pattern(glob: str) -> _Pattern:
         raise _refused(glob)
     host, _, path = name.partition("/")
     kind, account, region = registry_of(host.lower())
-    if kind is RegistryKind.PRIVATE:
+    if kind is not RegistryKind.OTHER:
         if not path:
             raise _refused(glob)
         name = path
@@ -83,6 +85,7 @@ def _pattern(glob: str) -> _Pattern:
         repository=name or "*",
         account=account,
         region=region,
+        is_public=kind is RegistryKind.PUBLIC,
         tag=tag or None,
         digest=digest or None,
     )
@@ -110,11 +113,22 @@ def find_protected(
     names = frames.repositories["repository"].tolist()
     registry = frames.repositories["registry"].to_numpy(np.int64)
     accounts, regions = (frames.registries[column].to_numpy(object) for column in ("account", "region"))
+    aliases = frames.registries["public_aliases"].tolist()
+    with_alias = [
+        (f"{alias}/{name}", row)
+        for row, (name, of) in enumerate(zip(names, registry.tolist(), strict=True))
+        for alias in aliases[of]
+    ]
     of_tag = np.repeat(np.arange(len(of_artifact)), np.diff(facts.tag_offsets))
     roots = np.zeros(len(of_artifact), np.bool_)
     unmatched = []
     for pattern in protection.patterns:
-        repositories = _matching(names, pattern.repository)
+        if pattern.is_public:
+            found = _matching([text for text, _ in with_alias], pattern.repository)
+            repositories = np.zeros(len(names), np.bool_)
+            repositories[[row for (_, row), fits in zip(with_alias, found, strict=True) if fits]] = True
+        else:
+            repositories = _matching(names, pattern.repository)
         if pattern.account:
             # "" is not known, and may be this one.
             fits = np.isin(accounts, ["", pattern.account]) & np.isin(regions, ["", pattern.region])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -12,7 +12,7 @@ import numpy as np
 from analyzer.errors import InputError
 from analyzer.families import Families, spans
 from analyzer.model.frames import Bools, Frames, Int64, LifecycleFacts, UInt8
-from analyzer.model.records import ReadStatus
+from analyzer.model.records import PUBLIC_REGION, ReadStatus
 from analyzer.references.parsing import (
     DIGEST,
     TAG,
@@ -149,6 +149,12 @@ class Resolver:
         self._registries = list(
             zip(registries["account"], registries["region"], registries["status"], strict=True)
         )
+        # Of public registries whose aliases were read; any other alias is of a registry that was not.
+        self._account_of_alias = {
+            alias: account
+            for account, aliases in zip(registries["account"], registries["public_aliases"], strict=True)
+            for alias in aliases
+        }
         self._by_name: dict[str, list[tuple[int, str, str]]] = {}
         names, numbers = frames.repositories["repository"], frames.repositories["registry"]
         for position, (name, number) in enumerate(zip(names, numbers, strict=True)):
@@ -159,12 +165,13 @@ class Resolver:
 
     def resolve(self, named: Named) -> Resolved:
         """What these references name, all of them in a few passes."""
-        repositories = [self._repositories(meant) for meant in named.meant]
+        all_meant = [self._with_account(meant) for meant in named.meant]
+        repositories = [self._repositories(meant) for meant in all_meant]
         absent = np.array(
-            [self._absent(meant, of) for meant, of in zip(named.meant, repositories, strict=True)], np.uint8
+            [self._absent(meant, of) for meant, of in zip(all_meant, repositories, strict=True)], np.uint8
         )
         anywhere = np.array(
-            [meant is not None and meant.registry is RegistryKind.NONE for meant in named.meant], np.bool_
+            [meant is not None and meant.registry is RegistryKind.NONE for meant in all_meant], np.bool_
         )
         group = np.array(named.group, np.int64)
         digest = self._digests(named.digest)
@@ -186,9 +193,22 @@ class Resolver:
         fate[reference] = Fate.FOUND
         return Resolved(fate, reference[order], artifact[order])
 
+    def _with_account(self, meant: ImageReference | None) -> ImageReference | None:
+        """``meant``; where it names a public registry that was read, by account and region.
+
+        Its repositories are then found as those of private ones are.
+        """
+        if meant is None or meant.registry is not RegistryKind.PUBLIC:
+            return meant
+        alias, _, repository = meant.repository.partition("/")
+        account = self._account_of_alias.get(alias)
+        if account is None or not repository:
+            return meant
+        return replace(meant, account=account, region=PUBLIC_REGION, repository=repository)
+
     def _repositories(self, meant: ImageReference | None) -> Int64:
         """Positions of the repositories that ``meant`` may be about."""
-        if meant is None or meant.registry is not RegistryKind.PRIVATE:
+        if meant is None or not _is_of_ecr(meant):
             return _NOWHERE
         same_name = self._by_name.get(meant.repository, [])
         if meant.repository:
@@ -206,7 +226,7 @@ class Resolver:
         """What is to be said of a reference that names nothing there."""
         if meant is None:
             return Fate.UNREADABLE
-        if meant.registry is not RegistryKind.PRIVATE:
+        if not _is_of_ecr(meant):
             return Fate.ELSEWHERE
         if len(repositories):
             if not self._is_whole[repositories].all():
@@ -269,6 +289,11 @@ class Resolver:
         artifact = np.flatnonzero(np.isin(ids, digest[reference]))
         artifact = artifact[np.argsort(ids[artifact], kind="stable")]
         return _joined(reference, digest[reference], ids[artifact], artifact)
+
+
+def _is_of_ecr(meant: ImageReference) -> bool:
+    """Whether it is about a private registry, or about a public one whose account is known."""
+    return meant.registry is RegistryKind.PRIVATE or bool(meant.account)
 
 
 def _fits(one: str, other: str) -> bool:

@@ -56,7 +56,7 @@ def load_registries(connection: Connection, snapshots: Sequence[SnapshotRef]) ->
             .join(value, value.c.id == setting.c.value_id)
             .where(
                 setting.c.registry_id == snapshot.registry_id,
-                setting.c.name.in_(("account_name", "blob_mounting")),
+                setting.c.name.in_(("account_name", "blob_mounting", "public_aliases")),
                 setting.c.first_snapshot <= snapshot.number,
             )
         )
@@ -80,6 +80,7 @@ def load_registries(connection: Connection, snapshots: Sequence[SnapshotRef]) ->
                     (name, value) == ("blob_mounting", "ENABLED") for name, value, _ in seen
                 ),
                 "account_name": now.get("account_name", ""),
+                "public_aliases": tuple(now.get("public_aliases", ())),
             }
         )
     return pd.DataFrame(rows)

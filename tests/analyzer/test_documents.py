@@ -234,6 +234,7 @@ def test_absent_facts_are_unknown_and_not_zero() -> None:
         "blob_mounting": "",
         "blob_mounting_ever": False,
         "account_name": "",
+        "public_aliases": (),
     }
     (repository,) = documents.frames.repositories.to_dict("records")
     assert repository == {

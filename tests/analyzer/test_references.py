@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -516,6 +517,27 @@ def test_patterns_protect_what_they_name_and_what_is_under_it(glob: str, expecte
     assert found.unmatched == (() if expected else (glob,))
 
 
+@pytest.mark.parametrize(
+    ("glob", "expected"),
+    [
+        ("public.ecr.aws/shop/app:1.0", [0]),
+        ("public.ecr.aws/a1b2c3d4/*app:1.0", [0, 5]),
+        ("public.ecr.aws/*", [0, 1, 2, 3, 4, 5]),
+        ("PUBLIC.ecr.aws/s*p/team/app", [5]),
+        ("public.ecr.aws/stranger/app", []),
+        ("public.ecr.aws/app", []),
+        ("app:1.0", [0, 6]),
+    ],
+)
+def test_patterns_with_an_alias_are_about_its_registry_alone(glob: str, expected: list[int]) -> None:
+    documents = documents_of(FLEET)
+    aliases = pd.Series([("a1b2c3d4", "shop"), ()], dtype="object")
+    registries = documents.frames.registries.assign(public_aliases=aliases)
+    found = covered(replace(documents, frames=replace(documents.frames, registries=registries)), glob)
+    assert np.flatnonzero(found.protected).tolist() == expected
+    assert found.unmatched == (() if expected else (glob,))
+
+
 def test_patterns_add_up() -> None:
     found = covered(documents_of(FLEET), "team/app", "nothing", ":multi")
     assert np.flatnonzero(found.protected).tolist() == [1, 2, 3, 4, 5]
@@ -525,7 +547,20 @@ def test_patterns_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "glob", ["", ":", "app:", "app@", "app@x", f"@{DIGEST}", "a:b:c", "host:5000/app", "sha256:", HOST]
+    "glob",
+    [
+        "",
+        ":",
+        "app:",
+        "app@",
+        "app@x",
+        f"@{DIGEST}",
+        "a:b:c",
+        "host:5000/app",
+        "sha256:",
+        HOST,
+        "public.ecr.aws",
+    ],
 )
 def test_what_is_no_pattern_is_refused(glob: str) -> None:
     with pytest.raises(InputError, match=r"\A--protect '.*' is no pattern for images; write REPOSITORY"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,15 @@ from analyzer.references.resolution import read_texts, take_apart
 from tests.oracle.usage import Held, Meant, Repository, Searched, Told
 from tests.strategies.frames import ArtifactSpec, ManifestSpec, RepositorySpec, build_frames
 
-PLACES = (("111111111111", "eu-west-1"), ("111111111111", "us-east-1"), ("222222222222", "eu-west-1"))
+PLACES = (
+    ("111111111111", "eu-west-1"),
+    ("111111111111", "us-east-1"),
+    ("222222222222", "eu-west-1"),
+    ("222222222222", "public"),
+)
+PUBLIC = 3
+#: Of the public registry.
+ALIASES = ("a1b2c3d4", "shop")
 SOURCES = ("ecs", "eks", "lambda")
 RUNNING, CONFIGURED, PREVIOUS = UseKind
 
@@ -53,7 +62,12 @@ def workloads_of(uses: Sequence[Told], reads: Sequence[SourceRead] = ()) -> Work
 class Fleet:
     """Repositories as frames, with digests that are their numbers."""
 
-    def __init__(self, repositories: Sequence[Repository], partial: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        repositories: Sequence[Repository],
+        partial: frozenset[int] = frozenset(),
+        aliases: tuple[str, ...] = ALIASES,
+    ) -> None:
         self.repositories = sorted(repositories, key=lambda one: (PLACES.index(_place(one)), one.name))
         numbers = {
             text for one in self.repositories for held in one.held for text in (held.digest, *held.children)
@@ -83,10 +97,11 @@ class Fleet:
         of_registry = [
             str(ReadStatus.PARTIAL if n in partial else ReadStatus.COMPLETE) for n in range(len(PLACES))
         ]
+        of_place = pd.Series([*[()] * PUBLIC, aliases], dtype="object")
         self.frames = replace(
             frames,
             repositories=frames.repositories.assign(status=status),
-            registries=frames.registries.assign(status=of_registry),
+            registries=frames.registries.assign(status=of_registry, public_aliases=of_place),
         )
         self.keys = [
             (position, held.digest)
@@ -224,6 +239,32 @@ def test_same_name_in_another_registry_is_another_image() -> None:
     assert (usage.unresolved.elsewhere, usage.unresolved.elsewhere_example) == (3, "docker.io/nginx:v1")
 
 
+def test_alias_of_a_public_registry_names_what_it_has() -> None:
+    fleet = Fleet([app(held(1, "v1"), held(2, "v2"), place=PUBLIC), app(held(3, "v1"), place=2)])
+    named = ["public.ecr.aws/shop/app:v1", f"ecr-public.aws.com/a1b2c3d4/app@{digest(2)}"]
+    usage = fleet.usage([told(text) for text in named])
+    assert fleet.kinds(usage) == {("app", digest(n)): "running" for n in (1, 2)}
+    # By a workload in a private region.
+    assert [use.region for use in usage.of(1)] == [PLACES[0][1]]
+    broken = ["public.ecr.aws/shop/app:gone", "public.ecr.aws/shop/none:v1"]
+    others = ["public.ecr.aws/stranger/app:v1", "public.ecr.aws/shop:v1", "docker.io/shop/app:v1"]
+    usage = fleet.usage([told(text) for text in [*broken, *others]])
+    assert not usage.in_use.any()
+    assert [one.reference for one in usage.missing] == broken
+    assert usage.unresolved.elsewhere == len(others)
+
+
+def test_alias_that_was_not_read_is_unknown_and_never_missing() -> None:
+    named = [told("public.ecr.aws/shop/app:v1"), told("public.ecr.aws/shop/none:v1")]
+    repositories = [app(held(1, "v1"), place=PUBLIC)]
+    usage = Fleet(repositories, aliases=()).usage(named)
+    assert (usage.missing, usage.unresolved.elsewhere) == ((), 2)
+    assert not usage.in_use.any()
+    # The same of what a registry that was read in part does not show.
+    usage = Fleet(repositories, partial=frozenset({PUBLIC})).usage(named)
+    assert (usage.missing, usage.unresolved.elsewhere) == ((), 1)
+
+
 def test_what_is_not_there_is_broken_unless_it_was_not_read_or_a_cache_fetches_it() -> None:
     repositories = [
         app(held(1, "v1")),
@@ -318,6 +359,7 @@ def test_coverage_names_sources_by_how_their_last_read_went() -> None:
             ("ecs", "lambda", "eks", "apprunner", "sagemaker", "codebuild"),
         ),
         PlaceCoverage(*PLACES[2], never_asked=everything),
+        PlaceCoverage(*PLACES[PUBLIC]),
     )
     assert (coverage.is_complete, coverage.is_nothing) == (False, False)
     assert Coverage((PlaceCoverage("1", "r", everything),)).is_complete
@@ -339,7 +381,7 @@ HELD = st.builds(
 def repositories(draw: st.DrawFn) -> list[Repository]:
     """Up to four of them: a manifest has the same children wherever it is, a tag names one image."""
     children = {digest(n): draw(HELD).children for n in range(1, 7)}
-    places = draw(st.lists(st.tuples(st.integers(0, 2), NAMES), unique=True, max_size=4))
+    places = draw(st.lists(st.tuples(st.integers(0, PUBLIC), NAMES), unique=True, max_size=4))
     found = []
     for place, name in places:
         entries = draw(st.lists(HELD, max_size=5, unique_by=lambda held: held.digest))
@@ -363,13 +405,16 @@ def repositories(draw: st.DrawFn) -> list[Repository]:
 @st.composite
 def references(draw: st.DrawFn) -> tuple[str, Meant]:
     """A reference in one of many spellings, and what it says."""
-    number, name = draw(st.integers(0, 2)), draw(NAMES)
+    number, name = draw(st.integers(0, PUBLIC)), draw(NAMES)
     account, region = PLACES[number]
     tag = draw(st.none() | TAGS)
     by_digest = draw(st.none() | NUMBERS.map(digest))
+    alias = draw(st.sampled_from([*ALIASES, "stranger"])) if number == PUBLIC else ""
     start = draw(
         st.sampled_from(
-            [
+            [f"public.ecr.aws/{alias}/", f"docker://ECR-public.aws.com/{alias}/"]
+            if alias
+            else [
                 f"{account}.dkr.ecr.{region}.amazonaws.com/",
                 f"{account}.dkr-ecr.{region}.on.aws/",
                 f"{account}.dkr.ecr-fips.{region}.amazonaws.com:443/",
@@ -382,7 +427,7 @@ def references(draw: st.DrawFn) -> tuple[str, Meant]:
     text = f"{start}{name}" + (f":{tag}" if tag else "") + (f"@{by_digest}" if by_digest else "")
     is_ours = account in start
     tag = tag or ("latest" if by_digest is None else None)
-    return text, Meant(account if is_ours else "", region if is_ours else "", name, tag, by_digest)
+    return text, Meant(account if is_ours else "", region if is_ours else "", name, tag, by_digest, alias)
 
 
 @settings(max_examples=150, deadline=None)
@@ -399,15 +444,17 @@ def references(draw: st.DrawFn) -> tuple[str, Meant]:
         ),
         max_size=14,
     ),
-    partial=st.frozensets(st.integers(0, 2)),
+    partial=st.frozensets(st.integers(0, PUBLIC)),
+    aliases=st.sampled_from([(), ALIASES[:1], ALIASES]),
 )
 def test_users_are_what_a_plain_search_finds(
     drawn: list[Repository],
     named: list[tuple[str, Meant]],
     uses: list[tuple[int, str, str, int, int]],
     partial: frozenset[int],
+    aliases: tuple[str, ...],
 ) -> None:
-    fleet = Fleet(drawn, partial)
+    fleet = Fleet(drawn, partial, aliases)
     every = [
         Told(place, source, workload, kind, named[n % len(named)][0])
         for place, source, workload, kind, n in uses
@@ -416,8 +463,9 @@ def test_users_are_what_a_plain_search_finds(
     stored = [use for use in every if use.kind != 3]
     found = fleet.usage(stored, listed)
     whole = frozenset(place for n, place in enumerate(PLACES) if n not in partial)
+    known = dict.fromkeys(aliases, PLACES[PUBLIC])
     on_list = [Told(-1, "list", "", 3, text) for text in listed]
-    expected = Searched(fleet.repositories, whole, [*stored, *on_list], dict(named))
+    expected = Searched(fleet.repositories, whole, [*stored, *on_list], dict(named), known)
 
     def owner(use: Use) -> tuple[int, str, str]:
         if use.source == "list":

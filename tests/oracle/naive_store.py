@@ -244,6 +244,7 @@ def naive_frames(
                 "blob_mounting": "" if mounting is None else mounting,
                 "blob_mounting_ever": snapshot.blob_mounting_ever,
                 "account_name": json.loads(snapshot.settings.get("account_name", '""')),
+                "public_aliases": tuple(json.loads(snapshot.settings.get("public_aliases", "[]"))),
             }
         )
         rules = json.loads(snapshot.settings.get("pull_through_cache_rules", ABSENT)) or []

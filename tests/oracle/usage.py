@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,18 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """What a reference says; "" for an account is another registry than private ECR."""
+    """What a reference says.
+
+    "" for an account is another registry than those of ECR, or a public one that was not read.
+    """
 
     account: str
     region: str
     name: str
     tag: str | None
     digest: str | None
+    #: Of a public registry, in place of account and region.
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,7 +68,9 @@ class Searched:
         whole_registries: frozenset[tuple[str, str]],
         uses: Sequence[Told],
         meant: dict[str, Meant],
+        aliases: Mapping[str, tuple[str, str]],
     ) -> None:
+        """``aliases`` are those of public registries that were read, with account and region."""
         self._repositories = repositories
         self._whole = whole_registries
         #: Per artifact the kind of use by each workload, and by each reference of a list.
@@ -73,7 +80,11 @@ class Searched:
         self.cached: set[str] = set()
         self.elsewhere: set[str] = set()
         for use in uses:
-            self._note(use, meant[use.reference])
+            said = meant[use.reference]
+            if said.alias in aliases:
+                account, region = aliases[said.alias]
+                said = replace(said, account=account, region=region)
+            self._note(use, said)
 
     def _note(self, use: Told, meant: Meant) -> None:
         owner = (use.place, use.source, use.workload if use.kind != 3 else use.reference)

@@ -46,6 +46,7 @@ _REGISTRIES = (
     ("111111111111", "eu-west-1"),
     ("111111111111", "us-east-1"),
     ("222222222222", "eu-west-1"),
+    ("222222222222", "public"),
 )
 
 
@@ -82,7 +83,7 @@ class RepositorySpec:
     """One repository; ``artifacts`` in any order."""
 
     artifacts: tuple[ArtifactSpec, ...] = ()
-    #: Position of its registry, 0 to 2.
+    #: Position of its registry, 0 to 3; the last is a public one.
     registry: int = 0
     name: str = ""
     encryption_type: str = "AES256"
@@ -197,6 +198,7 @@ def _registries(count: int) -> pd.DataFrame:
             "blob_mounting": pd.Series(["DISABLED"] * len(known), dtype="str"),
             "blob_mounting_ever": np.zeros(len(known), np.bool_),
             "account_name": pd.Series([""] * len(known), dtype="str"),
+            "public_aliases": pd.Series([()] * len(known), dtype="object"),
         }
     )
 

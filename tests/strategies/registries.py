@@ -85,6 +85,7 @@ _REPOSITORY_SETTINGS: dict[str, tuple[str, ...]] = {
 _REGISTRY_SETTINGS: dict[str, tuple[str, ...]] = {
     "blob_mounting": ('"ENABLED"', '"DISABLED"', ABSENT),
     "account_name": ('"shop"', '"bank"'),
+    "public_aliases": ('["a1b2c3d4"]', '["a1b2c3d4","shop"]'),
     "pull_through_cache_rules": (
         '[{"ecrRepositoryPrefix":"team"}]',
         ABSENT,

@@ -32,6 +32,8 @@ class PublicServer:
     url: str = ""
     #: Entries of a page at most.
     page_size: int = 1000
+    #: Aliases of the registry, with their status.
+    aliases: dict[str, str] = field(default_factory=lambda: {ALIAS: "ACTIVE"})
     #: Error code by operation of the API.
     refused: dict[str, str] = field(default_factory=dict)
     #: Statuses of the next answers to requests for manifests, in this order.
@@ -64,7 +66,15 @@ class PublicServer:
                 "registryArn": arn,
                 "registryUri": f"public.ecr.aws/{ALIAS}",
                 "verified": False,
-                "aliases": [],
+                "aliases": [
+                    {
+                        "name": name,
+                        "status": status,
+                        "primaryRegistryAlias": name == ALIAS,
+                        "defaultRegistryAlias": name == ALIAS,
+                    }
+                    for name, status in self.aliases.items()
+                ],
             }
             return {"registries": [registry] if repositories else []}
         if operation == "DescribeRepositories":

@@ -186,6 +186,7 @@ def _registries(at_ms: int) -> pd.DataFrame:
             "blob_mounting": pd.Series(["DISABLED"], dtype="str"),
             "blob_mounting_ever": [False],
             "account_name": pd.Series([""], dtype="str"),
+            "public_aliases": pd.Series([()], dtype="object"),
         }
     )
 

@@ -23,7 +23,7 @@ from tests.analyzer.cli.conftest import Outcome
 from tests.support.emulators import moto_server
 from tests.support.registry import World, generate
 from tests.support.stub_ecr import serve
-from tests.support.stub_ecr_public import PublicServer, serve_public
+from tests.support.stub_ecr_public import ALIAS, PublicServer, serve_public
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 KEY = RegistryKey("aws", ACCOUNT, PUBLIC_REGION)
@@ -154,6 +154,28 @@ def test_what_judges_policies_leaves_public_repositories_out(
     findings = json.loads(outcome.out)["findings"]
     assert {finding["region"] for finding in findings} == {REGION}
     assert said in demurrage("frontier").err
+
+
+def test_an_image_is_named_by_any_alias_of_its_public_registry(
+    account: Account, demurrage: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    account.server.aliases["shop"] = "ACTIVE"
+    account.collect()
+    name, truth = next(iter(account.server.registry.repositories.items()))
+    image = next(image for image in truth.images.values() if image.tags)
+    tag = min(image.tags)
+    in_use = tmp_path / "in-use.txt"
+    for alias in (ALIAS, "shop"):
+        reference = f"public.ecr.aws/{alias}/{name}:{tag}"
+        in_use.write_text(f"{reference}\n")
+        outcome = demurrage("explain", reference, "--in-use", str(in_use), "--format", "json")
+        assert outcome.status == 0, outcome.err
+        answer = json.loads(outcome.out)
+        assert (answer["region"], answer["repository"]) == (PUBLIC_REGION, name)
+        assert answer["digest"] == image.digest
+        assert [use["reference"] for use in answer["users"]] == [reference]
+    outcome = demurrage("explain", f"public.ecr.aws/stranger/{name}:{tag}")
+    assert (outcome.status, "there is no such image" in outcome.err) == (2, True)
 
 
 def test_where_all_is_public_there_is_nothing_to_judge_and_the_report_says_what_is_known(

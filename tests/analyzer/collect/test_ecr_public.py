@@ -12,7 +12,13 @@ import pytest
 from analyzer.collect.claims import Claims
 from analyzer.collect.clients import CallCounts, CallSettings, ServiceClient, StoppedError, client_config
 from analyzer.collect.contract import SilentProgress
-from analyzer.collect.ecr_public import API_REGION, SERVICE, PublicRegistryClient, fetch_public_registry
+from analyzer.collect.ecr_public import (
+    API_REGION,
+    SERVICE,
+    PublicRegistry,
+    PublicRegistryClient,
+    fetch_public_registry,
+)
 from analyzer.collect.pool import Pool
 from analyzer.collect.public_manifests import FetchedManifest, ManifestFailure, PublicManifests
 from analyzer.collect.refusals import RefusedError
@@ -75,7 +81,14 @@ def read(server: PublicServer, settings: CallSettings) -> tuple[RegistryRead, Me
     lane = pool.lane()
     try:
         collector = RegistryCollector(
-            client, lane, store, Claims(), SilentProgress(), lambda: NOW, resume_since_ms=0
+            client,
+            lane,
+            store,
+            Claims(),
+            SilentProgress(),
+            lambda: NOW,
+            resume_since_ms=0,
+            public_aliases=registry.aliases,
         )
         with store.lease(registry.key, "pid 1", "here") as lease:
             store.runs.append("running")
@@ -97,6 +110,7 @@ def test_a_public_registry_is_read_like_any_other(
         ReadStatus.COMPLETE,
         [],
         {
+            "public_aliases": f'["{ALIAS}"]',
             "pull_through_cache_rules": "[]",
             "registry_policy_text": ABSENT,
             "replication_configuration": '{"rules":[]}',
@@ -128,6 +142,14 @@ def test_no_registry_is_none_and_a_refusal_is_a_refusal(settings: CallSettings) 
         server.refused["DescribeRegistries"] = "AccessDeniedException"
         with pytest.raises(RefusedError, match="AccessDeniedException"):
             fetch_public_registry(api_of(server, settings))
+
+
+def test_aliases_are_those_in_force_and_that_of_the_uris(
+    server: PublicServer, settings: CallSettings
+) -> None:
+    server.aliases = {"shop": "ACTIVE", "asked-for": "PENDING", "taken": "REJECTED", "no alias": "ACTIVE"}
+    registry = fetch_public_registry(api_of(server, settings))
+    assert registry == PublicRegistry(KEY, ALIAS, (ALIAS, "shop"))
 
 
 def test_gaps_are_about_the_public_service(server: PublicServer, settings: CallSettings) -> None:
