@@ -6,10 +6,10 @@ table says otherwise stands under its name. A test holds that nothing is left ou
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Final
+
+from reports.csv_cells import table_text
 
 COLUMNS: Final = ("file", "column", "meaning")
 NAME: Final = "columns.csv"
@@ -383,13 +383,13 @@ def told_columns() -> set[tuple[str, str]]:
 
 def render_columns(tables: Mapping[str, str]) -> str:
     """The table of every column in ``tables``, texts by file name, and of its own."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
     heads = {name: text[: text.index("\n")].split(",") for name, text in tables.items()}
-    for name, columns in {**heads, NAME: list(COLUMNS)}.items():
-        writer.writerows((name, column, meaning(name, column)) for column in columns)
-    return out.getvalue()
+    rows = (
+        (name, column, meaning(name, column))
+        for name, columns in {**heads, NAME: list(COLUMNS)}.items()
+        for column in columns
+    )
+    return table_text(COLUMNS, rows)
 
 
 def _scoped(column: str) -> str:

@@ -6,8 +6,6 @@ what repositories share, add up to the totals. Null, or an empty cell, is unknow
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -19,7 +17,7 @@ from rich.text import Text
 from analyzer.model.history import Change, Difference, ImageEvent, Moment, RepositoryDifference
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.units import Money, iso
-from reports.csv import neutral
+from reports.csv_cells import Cell, neutral, neutralised, table_text
 from reports.figures import UNKNOWN, counted, headline_money
 from reports.json_parts import money_object
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded
@@ -306,27 +304,15 @@ def _column(images: pd.DataFrame, name: str) -> list[Any]:
 
 def diff_csv(difference: Difference, *, rows: str = "repository") -> str:
     """A row for each repository, or for each ``image`` that something happened to."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if rows == "image":
-        writer.writerow(IMAGE_COLUMNS)
         columns = [_column(difference.images, name) for name in IMAGE_COLUMNS]
-        for values in zip(*columns, strict=True):
-            writer.writerow(
-                [
-                    "" if value is None else neutral(value) if isinstance(value, str) else value
-                    for value in values
-                ]
-            )
-        return text.getvalue()
-    writer.writerow(REPOSITORY_COLUMNS)
+        return table_text(IMAGE_COLUMNS, map(neutralised, zip(*columns, strict=True)))
+    table: list[list[Cell]] = []
     for row, *costs in zip(difference.repositories, *_costs(difference), strict=True):
         change = row.change
-        writer.writerow(
+        table.append(
             [
-                neutral(row.account),
-                neutral(row.region),
-                neutral(row.repository),
+                *neutralised((row.account, row.region, row.repository)),
                 iso(row.created_at),
                 row.status,
                 *("" if n is None else n for n in (change.images_before, change.images_after, change.images)),
@@ -337,7 +323,7 @@ def diff_csv(difference: Difference, *, rows: str = "repository") -> str:
                 neutral(row.reason),
             ]
         )
-    return text.getvalue()
+    return table_text(REPOSITORY_COLUMNS, table)
 
 
 def _costs(difference: Difference) -> tuple[list[Decimal | None], list[Decimal | None]]:

@@ -5,7 +5,6 @@ Text of other people is escaped in every format, and in CSV no cell begins like 
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from analyzer.model.explanation import Departure, Explanation, Family, Relative,
 from analyzer.model.results import ScopedBytes
 from analyzer.model.units import GB, from_day, iso
 from analyzer.model.verdicts import Outcome
-from reports.csv import neutral
+from reports.csv_cells import neutral, neutralised, table_text, truth
 from reports.text import json_escaped, shortened, visible
 from reports.usage import coverage_object, covered_text, use_object, user_text
 
@@ -369,29 +368,20 @@ def _relative(relative: Relative) -> dict[str, Any]:
 
 def explain_csv(explanation: Explanation) -> str:
     """The trace, one row per rule, for spreadsheets."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    for step in explanation.trace:
-        writer.writerow(
-            (
-                neutral(explanation.account),
-                neutral(explanation.region),
-                neutral(explanation.repository),
-                neutral(explanation.digest),
-                step.priority,
-                neutral(step.rule),
-                _truth(step.selects),
-                _truth(step.decides),
-                _truth(step.claims),
-                "" if step.rank is None else step.rank,
-                step.selected,
-                "" if step.age_days is None else step.age_days,
-                neutral(step.why),
-            )
+    place = neutralised((explanation.account, explanation.region, explanation.repository, explanation.digest))
+    rows = [
+        (
+            *place,
+            step.priority,
+            neutral(step.rule),
+            truth(step.selects),
+            truth(step.decides),
+            truth(step.claims),
+            "" if step.rank is None else step.rank,
+            step.selected,
+            "" if step.age_days is None else step.age_days,
+            neutral(step.why),
         )
-    return out.getvalue()
-
-
-def _truth(value: bool) -> str:  # noqa: FBT001 (a truth to write, no switch)
-    return "true" if value else "false"
+        for step in explanation.trace
+    ]
+    return table_text(_CSV_COLUMNS, rows)

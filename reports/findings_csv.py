@@ -5,15 +5,13 @@ Savings are USD per month and overlap: a column of them does not add up to what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from analyzer.model.findings import Finding
-from analyzer.model.units import Money
+from reports.csv_cells import Cell, neutral, reasons
 from reports.findings_words import evidence_text
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded
-
-_Cell = str | int
+from reports.rounding import exact_text
 
 COLUMNS: Final = (
     "key",
@@ -44,11 +42,10 @@ COLUMNS: Final = (
 )
 
 
-def finding_rows(findings: Sequence[Finding], neutral: Callable[[str], str]) -> Iterator[tuple[_Cell, ...]]:
-    """One row per finding, waived ones too; ``neutral`` makes a text safe for a spreadsheet."""
+def finding_rows(findings: Sequence[Finding]) -> Iterator[tuple[Cell, ...]]:
+    """One row per finding, waived ones too."""
     for finding in findings:
         freed, saving, owner, waiver = finding.freed_bytes, finding.saving, finding.owner, finding.waiver
-        reasons = () if saving is None else sorted({*saving.low.leaves_out, *saving.high.leaves_out})
         yield (
             neutral(finding.key),
             finding.check,
@@ -67,16 +64,12 @@ def finding_rows(findings: Sequence[Finding], neutral: Callable[[str], str]) -> 
             "" if freed is None else freed.repository,
             "" if freed is None else freed.registry,
             finding.unknown_size,
-            "" if saving is None else _amount(saving.low),
-            "" if saving is None else _amount(saving.high),
-            neutral("; ".join(reasons)),
+            "" if saving is None else exact_text(saving.low),
+            "" if saving is None else exact_text(saving.high),
+            "" if saving is None else reasons(saving.low, saving.high),
             neutral(finding.saving_note),
             "" if waiver is None else waiver.expires.isoformat(),
             "" if waiver is None else neutral(waiver.owner),
             "" if waiver is None else neutral(waiver.reason),
             neutral("; ".join(map(evidence_text, finding.evidence))),
         )
-
-
-def _amount(money: Money) -> str:
-    return amount_text(rounded(money, EXACT_DECIMALS))

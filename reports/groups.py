@@ -19,6 +19,7 @@ from reports.cells import (
     money_column,
     text_column,
 )
+from reports.csv_cells import neutral, reasons
 from reports.figures import counted
 from reports.missing import (
     WHOLE,
@@ -138,15 +139,14 @@ def group_table(report: Report, groups: TagGroups, number: int) -> Table:
     )
 
 
-def group_rows(report: Report, neutral: Any) -> list[Sequence[str | int]]:
-    """The rows of groups.csv; ``neutral`` makes a text safe for spreadsheets."""
+def group_rows(report: Report) -> list[Sequence[str | int]]:
+    """The rows of groups.csv."""
     found: list[Sequence[str | int]] = []
     for groups in report.groups:
         costs = group_costs(report, groups, EXACT_DECIMALS)
         for n, row in enumerate(groups.rows):
             is_unknown = missing_of(row).nothing_known
             sizes = (row.physical_bytes.repository, row.physical_bytes.registry, row.orphaned_freed_bytes)
-            reasons = {r for money in (row.cost.repository, row.cost.registry) for r in money.leaves_out}
             found.append(
                 [
                     row.kind,
@@ -157,11 +157,11 @@ def group_rows(report: Report, neutral: Any) -> list[Sequence[str | int]]:
                     amount_text(costs.repository[n]),
                     amount_text(costs.registry[n]),
                     amount_text(costs.orphaned[n]),
-                    neutral("; ".join(sorted(reasons))),
+                    reasons(row.cost.repository, row.cost.registry),
                 ]
             )
-        shared = ["shared", neutral(groups.key), "", 0, 0, shared_bytes(report), 0, "0.00"]
-        found.append([*shared, amount_text(costs.shared), "0.00", "; ".join(report.shared_cost.leaves_out)])
+        shared: list[str | int] = ["shared", neutral(groups.key), "", 0, 0, shared_bytes(report), 0, "0.00"]
+        found.append([*shared, amount_text(costs.shared), "0.00", reasons(report.shared_cost)])
     return found
 
 

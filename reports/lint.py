@@ -7,8 +7,6 @@ in CSV no cell begins like a formula.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import textwrap
@@ -19,7 +17,7 @@ from typing import Any, Final
 
 from analyzer.model.lint import LintCode, LintFinding, LintReport, Severity
 from analyzer.model.units import GB, iso
-from reports.csv import neutral
+from reports.csv_cells import Cell, neutral, table_text
 from reports.json_parts import gap_objects
 from reports.text import json_escaped, shortened, visible
 from reports.usage import (
@@ -207,12 +205,10 @@ def _finding(finding: LintFinding) -> dict[str, Any]:
 
 def lint_csv(report: LintReport) -> str:
     """One row per finding, for spreadsheets; examples are separated by spaces, which no name has."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
+    rows: list[tuple[Cell, ...]] = []
     for finding in report.findings:
         known = finding.affected_bytes
-        writer.writerow(
+        rows.append(
             (
                 finding.severity,
                 finding.code,
@@ -230,4 +226,4 @@ def lint_csv(report: LintReport) -> str:
                 neutral("; ".join(map(user_text, finding.users))),
             )
         )
-    return out.getvalue()
+    return table_text(_CSV_COLUMNS, rows)

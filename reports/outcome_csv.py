@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from analyzer.model.history import Outcomes
 from analyzer.model.units import iso
+from reports.csv_cells import Cell, neutralised
 from reports.outcome import image_object
-
-_Cell = str | int
 
 OUTCOME_COLUMNS: Final = (
     "account",
@@ -31,15 +30,12 @@ OUTCOME_COLUMNS: Final = (
 )
 
 
-def outcome_rows(outcomes: Outcomes, neutral: Callable[[str], str]) -> Iterator[tuple[_Cell, ...]]:
-    """One row per image of each change; ``neutral`` makes a text safe for a spreadsheet."""
+def outcome_rows(outcomes: Outcomes) -> Iterator[list[Cell]]:
+    """One row per image of each change."""
     for change in outcomes.changes:
         place = (change.account, change.region, change.repository)
         times = (iso(change.known_before_at), iso(change.changed_at), iso(change.until))
         for image in change.images:
             found = image_object(image)
             cells = (image.digest, " ".join(image.tags), *(found[name] for name in OUTCOME_COLUMNS[8:]))
-            yield tuple(
-                "" if cell is None else neutral(cell) if isinstance(cell, str) else cell
-                for cell in (*place, *times, *cells)
-            )
+            yield neutralised((*place, *times, *cells))

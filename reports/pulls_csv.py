@@ -5,7 +5,7 @@ Bytes and money of references are those of cold pulls, one of each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from analyzer.model.pull_costs import PullCost
@@ -13,10 +13,9 @@ from analyzer.model.pull_report import TransferGroup
 from analyzer.model.pulls import UNKNOWN_REGION
 from analyzer.model.transfer import MoneyRange, TransferFinding
 from analyzer.model.units import from_day
+from reports.csv_cells import Cell, neutralised, truth
 from reports.pulls_json import usd_text
 from reports.recorded_words import reasons_of
-
-_Cell = str | int
 
 FINDING_COLUMNS: Final = (
     "code",
@@ -87,11 +86,11 @@ GROUP_COLUMNS: Final = (
 )
 
 
-def finding_rows(findings: Sequence[TransferFinding], neutral: Callable[[str], str]) -> Iterator[list[_Cell]]:
-    """The cells of FINDING_COLUMNS, those of text made safe by ``neutral``."""
+def finding_rows(findings: Sequence[TransferFinding]) -> Iterator[list[Cell]]:
+    """The cells of FINDING_COLUMNS."""
     for finding in findings:
         cold, usd = finding.cold_pull, finding.usd_per_pull
-        cells: list[_Cell] = [
+        cells: list[Cell] = [
             str(finding.code),
             str(finding.severity),
             finding.account,
@@ -104,7 +103,7 @@ def finding_rows(findings: Sequence[TransferFinding], neutral: Callable[[str], s
             finding.registry_region,
             finding.upstream,
             finding.repository,
-            "true" if finding.is_cross_account else "false",
+            truth(finding.is_cross_account),
             "" if cold.low_bytes is None else cold.low_bytes,
             "" if cold.high_bytes is None else cold.high_bytes,
             "" if cold.unknown else cold.foreign_bytes,
@@ -115,14 +114,14 @@ def finding_rows(findings: Sequence[TransferFinding], neutral: Callable[[str], s
             finding.better_reference,
             "; ".join(finding.caveats),
         ]
-        yield _neutralised(cells, neutral)
+        yield neutralised(cells)
 
 
-def group_rows(groups: Sequence[TransferGroup], neutral: Callable[[str], str]) -> Iterator[list[_Cell]]:
-    """The cells of GROUP_COLUMNS, those of text made safe by ``neutral``."""
+def group_rows(groups: Sequence[TransferGroup]) -> Iterator[list[Cell]]:
+    """The cells of GROUP_COLUMNS."""
     for group in groups:
         nothing = bool(group.crossing) and group.unsized == group.crossing
-        cells: list[_Cell] = [
+        cells: list[Cell] = [
             "references",
             "",
             group.registry_account,
@@ -149,15 +148,15 @@ def group_rows(groups: Sequence[TransferGroup], neutral: Callable[[str], str]) -
             *[""] * 13,
             _reasons(group.usd),
         ]
-        yield _neutralised(cells, neutral)
+        yield neutralised(cells)
 
 
-def cost_rows(rows: Sequence[PullCost], neutral: Callable[[str], str]) -> Iterator[list[_Cell]]:
+def cost_rows(rows: Sequence[PullCost]) -> Iterator[list[Cell]]:
     """The cells of GROUP_COLUMNS of what was recorded; "unknown" is a region that is not known."""
     for row in rows:
         nothing = bool(row.unsized_pulls) and row.unsized_pulls == row.layer_pulls
         monthly = "" if nothing or row.monthly_bytes is None else row.monthly_bytes
-        cells: list[_Cell] = [
+        cells: list[Cell] = [
             "recorded",
             "" if row.day is None else from_day(row.day).isoformat(),
             row.account or "",
@@ -183,7 +182,7 @@ def cost_rows(rows: Sequence[PullCost], neutral: Callable[[str], str]) -> Iterat
             *_ends(row.monthly_nat),
             "; ".join(reasons_of(row.transfer, row.monthly_transfer, row.nat)),
         ]
-        yield _neutralised(cells, neutral)
+        yield neutralised(cells)
 
 
 def _ends(usd: MoneyRange | None) -> tuple[str, str]:
@@ -192,7 +191,3 @@ def _ends(usd: MoneyRange | None) -> tuple[str, str]:
 
 def _reasons(usd: MoneyRange) -> str:
     return "; ".join(sorted({*usd.low.leaves_out, *usd.high.leaves_out}))
-
-
-def _neutralised(cells: Sequence[_Cell], neutral: Callable[[str], str]) -> list[_Cell]:
-    return [neutral(cell) if isinstance(cell, str) else cell for cell in cells]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from analyzer.model.recommendation import Recommendation, RecommendReport
 from analyzer.model.units import iso
-from reports.recommend_words import exact_text
-
-_Cell = str | int
+from reports.csv_cells import Cell, neutral, reasons, truth
+from reports.rounding import exact_text
 
 COLUMNS: Final = (
     "account",
@@ -46,15 +45,14 @@ COLUMNS: Final = (
 )
 
 
-def rows(report: RecommendReport, neutral: Callable[[str], str]) -> Iterator[list[_Cell]]:
+def rows(report: RecommendReport) -> Iterator[list[Cell]]:
     """A row per repository, in the report's order."""
     for row in report.repositories:
-        yield _row(row, neutral)
+        yield _row(row)
 
 
-def _row(row: Recommendation, neutral: Callable[[str], str]) -> list[_Cell]:
+def _row(row: Recommendation) -> list[Cell]:
     effect = row.effect if row.status.advises else None
-    leaves_out = sorted({*row.saving_low.leaves_out, *row.saving_high.leaves_out})
     needed, tested = row.needed, row.back_test
     return [
         neutral(row.account),
@@ -62,8 +60,8 @@ def _row(row: Recommendation, neutral: Callable[[str], str]) -> list[_Cell]:
         neutral(row.repository),
         row.status.value,
         neutral(row.reason),
-        _truth(row.has_policy),
-        _truth(row.is_cache),
+        truth(row.has_policy),
+        truth(row.is_cache),
         len(row.rules) if effect is not None else "",
         "" if row.effect is None else row.effect.artifacts,
         needed.artifacts,
@@ -78,7 +76,7 @@ def _row(row: Recommendation, neutral: Callable[[str], str]) -> list[_Cell]:
         "" if effect is None else effect.freed_bytes.registry,
         "" if effect is None else exact_text(row.saving_low),
         "" if effect is None else exact_text(row.saving_high),
-        neutral("; ".join(leaves_out)),
+        reasons(row.saving_low, row.saving_high),
         row.current_takes,
         "" if effect is None else row.risk.once_pulled,
         "" if effect is None else row.risk.never_pulled,
@@ -94,7 +92,3 @@ def _row(row: Recommendation, neutral: Callable[[str], str]) -> list[_Cell]:
 def _on_one_line(text: str) -> str:
     # Line feeds inside strings of JSON are escaped, so these are layout.
     return " ".join(line.strip() for line in text.splitlines())
-
-
-def _truth(value: bool | None) -> str:  # noqa: FBT001
-    return "" if value is None else str(value).lower()

@@ -15,7 +15,6 @@ from reports.recommend_words import (
     back_test_words,
     basis_words,
     decided_words,
-    exact_text,
     needed_words,
     placed,
     range_words,
@@ -23,6 +22,7 @@ from reports.recommend_words import (
     summary,
     total_back_test_words,
 )
+from reports.rounding import exact_text
 
 #: Policies whose text is on the page; all of them are in the files beside it.
 _IN_FULL: Final = 10

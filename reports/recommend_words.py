@@ -9,7 +9,7 @@ from analyzer.model.history import BackTest
 from analyzer.model.recommendation import FleetDefault, Recommendation, RecommendReport, RuleBasis, Status
 from analyzer.model.units import Money, iso
 from reports.figures import UNKNOWN, counted
-from reports.rounding import CENT_DECIMALS, EXACT_DECIMALS, amount_text, rounded
+from reports.rounding import CENT_DECIMALS, rounded
 
 #: What each status asks of the reader.
 STATUS_WORDS: Final = {
@@ -133,11 +133,6 @@ def check_commands(row: Recommendation) -> tuple[str, ...]:
         f"demurrage what-if --policy policy.json --repository {name} --against live",
         f"demurrage verify --policy policy.json --repository {name}{place}",
     )
-
-
-def exact_text(money: Money) -> str:
-    """The amount for a column of raw numbers; "" for unknown."""
-    return amount_text(rounded(money, EXACT_DECIMALS))
 
 
 def head_words(report: RecommendReport) -> str:

@@ -90,6 +90,11 @@ def rounded(money: Money, decimals: int) -> Decimal | None:
     return _rounded(money.amount, decimals)
 
 
+def exact_text(money: Money) -> str:
+    """The amount of ``money`` for a column of raw numbers; "" when unknown."""
+    return amount_text(rounded(money, EXACT_DECIMALS))
+
+
 def amount_text(amount: Decimal | None) -> str:
     """A plain decimal without exponent and without trailing zeros, at least two decimals; "" if None."""
     if amount is None:

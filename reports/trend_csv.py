@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from analyzer.model.trends import Curve, Forecast, ForecastPoint, Reconstruction, TrendReport
-from analyzer.model.units import Money, from_day, iso
-from reports.rounding import EXACT_DECIMALS, amount_text, rounded
-
-_Cell = str | int
-_Neutral = Callable[[str], str]
+from analyzer.model.units import from_day, iso
+from reports.csv_cells import Cell, neutral, reasons, truth
+from reports.rounding import exact_text
 
 #: ``row`` is measured (a day by snapshots), reconstructed (from push times: at least so much), or forecast.
 #: Without a repository a row is about all. Of a forecast, low and high are the ends of the interval.
@@ -49,8 +47,8 @@ _NO_FLOW = [""] * 6
 _NO_FORECAST = [""] * 11
 
 
-def trend_rows(report: TrendReport, neutral: _Neutral) -> Iterator[list[_Cell]]:
-    """The rows of ``report``; ``neutral`` makes text harmless.
+def trend_rows(report: TrendReport) -> Iterator[list[Cell]]:
+    """The rows of ``report``.
 
     The total's days, reconstructed weeks and forecast, then each repository's days, greatest movement
     first, and its reconstructed weeks.
@@ -62,7 +60,7 @@ def trend_rows(report: TrendReport, neutral: _Neutral) -> Iterator[list[_Cell]]:
         for scenario in report.forecast.scenarios:
             for point in scenario.points:
                 title = scenario.title if scenario.name == "candidate" else scenario.name
-                yield _forecast(point, neutral(title), neutral)
+                yield _forecast(point, neutral(title))
     for row in report.repositories:
         place = [neutral(text) for text in (row.account, row.region, row.repository)]
         yield from _days(row.curve, [*place, iso(row.created_at)], None)
@@ -71,17 +69,17 @@ def trend_rows(report: TrendReport, neutral: _Neutral) -> Iterator[list[_Cell]]:
         yield from _weeks(part.curve, [*place, iso(part.created_at)])
 
 
-def _days(curve: Curve, place: list[str], report: TrendReport | None) -> Iterator[list[_Cell]]:
+def _days(curve: Curve, place: list[str], report: TrendReport | None) -> Iterator[list[Cell]]:
     for n in range(curve.days):
         known = bool(curve.known[n])
-        figures: list[_Cell] = ["", "", ""]
+        figures: list[Cell] = ["", "", ""]
         if known:
             figures = [
                 int(curve.artifacts[n]),
                 int(curve.repository_bytes[n]),
                 int(curve.registry_bytes[n]),
             ]
-        flow: list[_Cell] = list(_NO_FLOW)
+        flow: list[Cell] = list(_NO_FLOW)
         if report is not None and report.flow.known[n]:
             of = report.flow
             columns = (
@@ -94,17 +92,17 @@ def _days(curve: Curve, place: list[str], report: TrendReport | None) -> Iterato
             )
             flow = [int(column[n]) for column in columns]
         day = from_day(curve.first_day + n).isoformat()
-        yield ["measured", "", *place, day, "true" if known else "false", *figures, *flow, *_NO_FORECAST]
+        yield ["measured", "", *place, day, truth(known), *figures, *flow, *_NO_FORECAST]
 
 
-def _weeks(curve: Reconstruction, place: list[str]) -> Iterator[list[_Cell]]:
+def _weeks(curve: Reconstruction, place: list[str]) -> Iterator[list[Cell]]:
     for n, at in enumerate(curve.at):
         figures = (curve.artifacts, curve.bytes_repository, curve.bytes_registry)
         cells = [int(column[n]) for column in figures]
         yield ["reconstructed", "", *place, iso(at), "true", *cells, *_NO_FLOW, *_NO_FORECAST]
 
 
-def _forecast(point: ForecastPoint, scenario: str, neutral: _Neutral) -> list[_Cell]:
+def _forecast(point: ForecastPoint, scenario: str) -> list[Cell]:
     repository, registry = point.bytes_repository, point.bytes_registry
     costs = (
         point.cost.repository,
@@ -114,7 +112,6 @@ def _forecast(point: ForecastPoint, scenario: str, neutral: _Neutral) -> list[_C
         point.cost_low.registry,
         point.cost_high.registry,
     )
-    missing = sorted({reason for cost in costs for reason in cost.leaves_out})
     return [
         "forecast",
         scenario,
@@ -129,11 +126,6 @@ def _forecast(point: ForecastPoint, scenario: str, neutral: _Neutral) -> list[_C
         repository.high,
         registry.low,
         registry.high,
-        *(_amount(cost) for cost in costs),
-        neutral("; ".join(missing)),
+        *map(exact_text, costs),
+        reasons(*costs),
     ]
-
-
-def _amount(money: Money) -> str:
-    amount = rounded(money, EXACT_DECIMALS)
-    return "" if amount is None else amount_text(amount)

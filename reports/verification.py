@@ -6,8 +6,6 @@ we disagree, or that an index keeps although a rule claims it; moments are ISO 8
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -24,7 +22,7 @@ from analyzer.model.verification import (
     Verification,
     VerificationStatus,
 )
-from reports.csv import neutral
+from reports.csv_cells import neutralised, table_text
 from reports.json_parts import gap_objects
 from reports.text import json_escaped, shortened, visible
 
@@ -103,13 +101,12 @@ def verification_json(verification: Verification) -> str:
 
 def verification_csv(verification: Verification) -> str:
     """One row per image that is not plainly agreed on; only the header where there is none."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for row in verification.repositories:
-        for cells in _csv_rows(row):
-            writer.writerow([neutral(cell) for cell in (row.account, row.region, row.repository, *cells)])
-    return out.getvalue()
+    rows = (
+        neutralised((row.account, row.region, row.repository, *cells))
+        for row in verification.repositories
+        for cells in _csv_rows(row)
+    )
+    return table_text(_COLUMNS, rows)
 
 
 def _wrapped(line: str) -> str:

@@ -23,7 +23,7 @@ from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simul
 from analyzer.model.units import Money
 from analyzer.model.usage import KINDS, Usage
 from analyzer.model.verdicts import Outcome, Reason
-from reports.csv import neutral, neutral_column
+from reports.csv_cells import Cell, known_cell, neutral, neutral_column, reasons, require_dollars
 from reports.missing import WHOLE, Missing
 from reports.rounding import EXACT_DECIMALS, amount_text
 from reports.usage import user_text
@@ -37,7 +37,6 @@ from reports.what_if_images import (
     tags_of,
 )
 
-_Cell = str | int
 _USD: Final = "usd_per_month"
 
 _COUNTS: Final[dict[str, Callable[[Effect], int]]] = {
@@ -182,7 +181,7 @@ def _unasked(simulation: Simulation) -> frozenset[str]:
 
 def _images(
     simulation: Simulation, candidate: Candidate, row: RepositoryEffect, everything: Int64
-) -> Iterator[Sequence[_Cell]]:
+) -> Iterator[Sequence[Cell]]:
     """Of ``everything`` in the repository what is concerned.
 
     Column by column: there can be a million rows, and csv.writer then zips them in C.
@@ -199,7 +198,7 @@ def _images(
     limits = limits_of(row.policy_text) if row.policy_text else {}
     rules = verdicts.rule[at].tolist()
     decided = [limits.get(rule) for rule in rules]
-    columns: list[Sequence[_Cell]] = [
+    columns: list[Sequence[Cell]] = [
         neutral_column(names(at)),
         neutral_column([" ".join(tags) for tags in tags_of(simulation.facts, at)]),
         moments_of(simulation.frames.artifacts.pushed_at_ms[at]),
@@ -227,7 +226,7 @@ def _images(
     return zip(*chain(map(repeat, place), columns), strict=False)
 
 
-def _users(usage: Usage | None, at: Int64) -> tuple[Sequence[_Cell], Sequence[_Cell]]:
+def _users(usage: Usage | None, at: Int64) -> tuple[Sequence[Cell], Sequence[Cell]]:
     """How the images at these positions are used, and by whom."""
     kinds, users = [""] * len(at), [""] * len(at)
     if usage is not None:
@@ -238,10 +237,10 @@ def _users(usage: Usage | None, at: Int64) -> tuple[Sequence[_Cell], Sequence[_C
     return kinds, neutral_column(users)
 
 
-def _repositories(candidate: Candidate) -> list[list[_Cell]]:
+def _repositories(candidate: Candidate) -> list[list[Cell]]:
     parts = {name: split(candidate, pick, EXACT_DECIMALS) for name, pick in _MONEY.items()}
-    _require_dollars(candidate)
-    rows: list[list[_Cell]] = []
+    require_dollars(candidate.totals.cost.repository)
+    rows: list[list[Cell]] = []
     for n, row in enumerate(candidate.repositories):
         place = [neutral(text or "") for text in (row.account, row.region, row.repository)]
         rows.append(
@@ -264,50 +263,50 @@ def _repositories(candidate: Candidate) -> list[list[_Cell]]:
     return rows
 
 
-def _figures(effect: Effect, amounts: Sequence[Decimal | None]) -> list[_Cell]:
+def _figures(effect: Effect, amounts: Sequence[Decimal | None]) -> list[Cell]:
     known = known_of(effect)
     return [
         *(
-            _known(pick(effect), known.counted if name in _OF_ALL else WHOLE)
+            known_cell(pick(effect), known.counted if name in _OF_ALL else WHOLE)
             for name, pick in _COUNTS.items()
         ),
-        _known(effect.logical_bytes, known.stored),
-        _known(effect.expired_logical_bytes, known.freed),
+        known_cell(effect.logical_bytes, known.stored),
+        known_cell(effect.expired_logical_bytes, known.freed),
         *(
-            _known(number, missing_of(known))
+            known_cell(number, missing_of(known))
             for pick, missing_of in _BYTES.values()
             for number in (pick(effect).repository, pick(effect).registry)
         ),
         *map(amount_text, amounts),
-        _reasons(effect.cost.repository, effect.cost.registry),
-        _reasons(effect.saving.repository, effect.saving.registry, effect.naive_saving),
+        reasons(effect.cost.repository, effect.cost.registry),
+        reasons(effect.saving.repository, effect.saving.registry, effect.naive_saving),
     ]
 
 
-def _live(live: Effect | None) -> list[_Cell]:
+def _live(live: Effect | None) -> list[Cell]:
     if live is None:
         return [""] * (len(_LIVE_COUNTS) + 2 + len(_LIVE_MONEY) + 1)
     missing = known_of(live).freed
     money = [_MONEY[name](live) for name in _LIVE_MONEY]
     return [
         *(_COUNTS[name](live) for name in _LIVE_COUNTS),
-        _known(live.freed_bytes.repository, missing),
-        _known(live.freed_bytes.registry, missing),
+        known_cell(live.freed_bytes.repository, missing),
+        known_cell(live.freed_bytes.registry, missing),
         *(
             amount_text(None if amount.amount is None else round(amount.amount, EXACT_DECIMALS))
             for amount in money
         ),
-        _reasons(*money),
+        reasons(*money),
     ]
 
 
-def _shared(candidate: Candidate, parts: dict[str, Split]) -> list[_Cell]:
+def _shared(candidate: Candidate, parts: dict[str, Split]) -> list[Cell]:
     """Completes the columns of registry scope; it has no images and nothing of its own."""
     rows = [row.effect for row in candidate.repositories]
-    sizes: list[_Cell] = []
+    sizes: list[Cell] = []
     for pick, _ in _BYTES.values():
         shared = pick(candidate.totals).registry - sum(pick(row).registry for row in rows)
-        sizes += [0, _known(shared, WHOLE)]
+        sizes += [0, known_cell(shared, WHOLE)]
     amounts = [amount_text(part.shared) if name in _SHARED else "0.00" for name, part in parts.items()]
     # The low end stands at registry scope where layers may be shared.
     for number, name in enumerate(parts):
@@ -325,18 +324,3 @@ def _shared(candidate: Candidate, parts: dict[str, Split]) -> list[_Cell]:
         *([""] * (2 + len(_LIVE_COUNTS) + 2 + len(_LIVE_MONEY) + 2)),
         *([0] * len(_BY_KIND)),
     ]
-
-
-def _known(number: int, missing: Missing) -> _Cell:
-    return "" if missing.nothing_known else number
-
-
-def _reasons(*amounts: Money) -> str:
-    return neutral("; ".join(sorted({reason for money in amounts for reason in money.leaves_out})))
-
-
-def _require_dollars(candidate: Candidate) -> None:
-    # The unit stands in the headers, which programs rely on.
-    money = candidate.totals.cost.repository
-    if (money.currency, money.period) != ("USD", "month"):
-        raise ValueError(f"the CSV tables hold USD per month, not {money.currency} per {money.period}")

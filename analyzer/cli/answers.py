@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.acceptance import AcceptedGap, split_gaps
 from analyzer.cli.tables import gaps_text
-from reports.csv import neutral
+from reports.csv_cells import neutral
 from reports.text import json_escaped, visible
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.model.units import Money
-from reports.csv import neutral, neutral_column, render_csvs
+from reports.csv import render_csvs
+from reports.csv_cells import neutral, neutral_column
 from reports.text import visible
 from tests.support.report_fixture import (
     HOSTILE,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from analyzer.model.frames import NO_TIME
 from analyzer.model.simulation import Simulation
 from analyzer.model.verdicts import Outcome, Reason
-from reports.csv import neutral
+from reports.csv_cells import neutral
 from reports.what_if_csv import IMAGE_COLUMNS, REPOSITORY_COLUMNS, what_if_csv
 from tests.reports.test_what_if_json import simulated, tags
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
