@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from textwrap import wrap
 from typing import Final
@@ -105,3 +105,8 @@ def rendered(table: Table) -> str:
     out = io.StringIO()
     Console(file=out, width=WIDTH, color_system=None, highlight=False).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def not_included(reasons: Iterable[str]) -> list[str]:
+    """Lines on what figures marked with an asterisk leave out."""
+    return [f"* not included: {reason}" for reason in reasons]
