@@ -13,7 +13,7 @@ import botocore.endpoint
 import pytest
 from botocore.exceptions import ClientError
 
-from analyzer.collect import registry as registry_module
+from analyzer.collect import manifest_fetching
 from analyzer.errors import InputError, RunError
 from analyzer.model.records import ABSENT, Gap, ImageStatus, Kind, ReadStatus, RegistryKey
 from tests.analyzer.collect.fakes import (
@@ -515,7 +515,7 @@ def test_a_manifest_refused_in_one_registry_is_had_from_another_that_waited_for_
 def test_who_waits_for_another_registry_in_vain_fetches_the_manifest_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry_module, "_CLAIM_PATIENCE", 0.1)
+    monkeypatch.setattr(manifest_fetching, "_CLAIM_PATIENCE", 0.1)
     world = World()
     filled(world.registry(), "slow", 1)
     filled(world.registry(region=OTHER), "quick", 1)
