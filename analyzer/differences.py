@@ -163,6 +163,11 @@ def _artifacts(row: RepositoryRow) -> int:
     return counts.images + counts.indexes + counts.referrers + counts.unknown
 
 
+def _was_never_seen(row: RepositoryRow) -> bool:
+    """Whether nothing is known of what it holds: it was never listed, not even in part."""
+    return row.complete_at is None and not _artifacts(row)
+
+
 def _repository(
     was: RepositoryRow | None, now: RepositoryRow | None, events: Mapping[str, int], reason: str
 ) -> RepositoryDifference:
@@ -179,7 +184,7 @@ def _repository(
         status = "gone"
     else:
         moved = change.bytes is not None and (change.bytes.repository or change.bytes.registry)
-        status = "changed" if events or moved or change.images else "same"
+        status = "changed" if events or moved or change.artifacts else "same"
     return RepositoryDifference(
         account=row.account,
         region=row.region,
@@ -200,14 +205,14 @@ def _change(was: RepositoryRow | None, now: RepositoryRow | None, reason: str) -
             _NOTHING if now is None else pick(now.cost), _NOTHING if was is None else pick(was.cost)
         )
 
-    before = None if was is None else was.physical_bytes
-    after = None if now is None else now.physical_bytes
+    before = None if was is None or _was_never_seen(was) else was.physical_bytes
+    after = None if now is None or _was_never_seen(now) else now.physical_bytes
     return Change(
-        images_before=None if was is None else _artifacts(was),
-        images_after=None if now is None else _artifacts(now),
+        artifacts_before=None if was is None or _was_never_seen(was) else _artifacts(was),
+        artifacts_after=None if now is None or _was_never_seen(now) else _artifacts(now),
         bytes_before=before,
         bytes_after=after,
-        images=None if reason else (_artifacts(now) if now else 0) - (_artifacts(was) if was else 0),
+        artifacts=None if reason else (_artifacts(now) if now else 0) - (_artifacts(was) if was else 0),
         bytes=None
         if reason
         else ScopedBytes(
@@ -255,7 +260,14 @@ def _totals(
     *,
     whole: bool,
 ) -> Change:
-    def side(report: Report, chosen: Sequence[RepositoryRow]) -> ScopedBytes:
+    def count(report: Report, chosen: Sequence[RepositoryRow]) -> int | None:
+        # Without a row it may be the list of repositories that never came.
+        unread = all(map(_was_never_seen, chosen)) if chosen else report.totals.cost.repository.amount is None
+        return None if unread else sum(map(_artifacts, chosen))
+
+    def side(report: Report, chosen: Sequence[RepositoryRow]) -> ScopedBytes | None:
+        if count(report, chosen) is None:
+            return None
         if whole:
             return report.totals.physical_bytes
         return ScopedBytes(
@@ -264,15 +276,22 @@ def _totals(
         )
 
     known = [row.change for row in rows if row.status != "unknown"]
+    was, now = count(before, old), count(after, new)
+    nothing_known = not known and (bool(rows) or None in (was, now))
     of_bytes = [change.bytes for change in known if change.bytes is not None]
     costs = [change.cost for change in known]
+    if nothing_known:
+        # Why it is not.
+        costs = [row.change.cost for row in rows] or [before.totals.cost, after.totals.cost]
     return Change(
-        images_before=sum(map(_artifacts, old)),
-        images_after=sum(map(_artifacts, new)),
+        artifacts_before=was,
+        artifacts_after=now,
         bytes_before=side(before, old),
         bytes_after=side(after, new),
-        images=sum(change.images or 0 for change in known),
-        bytes=ScopedBytes(
+        artifacts=None if nothing_known else sum(change.artifacts or 0 for change in known),
+        bytes=None
+        if nothing_known
+        else ScopedBytes(
             repository=sum(both.repository for both in of_bytes),
             registry=sum(both.registry for both in of_bytes) + shared,
         ),

@@ -35,9 +35,9 @@ REPOSITORY_COLUMNS: Final = (
     "repository",
     "created_at",
     "status",
-    "images_before",
-    "images_after",
-    "images_change",
+    "artifacts_before",
+    "artifacts_after",
+    "artifacts_change",
     "bytes_change_repository_scope",
     "bytes_change_registry_scope",
     "usd_per_month_change_repository_scope",
@@ -80,8 +80,12 @@ def diff_text(difference: Difference) -> str:
 
 def _headline(difference: Difference) -> Iterator[str]:
     totals = difference.totals
+    was, now = totals.artifacts_before, totals.artifacts_after
+    # What only one side knows is in its count, and in no change.
+    is_whole = None not in (was, now) and (now or 0) - (was or 0) == totals.artifacts
     yield (
-        f"  {_signed(totals.images)} images: {totals.images_before:,} before, {totals.images_after:,} after"
+        f"  {_signed(totals.artifacts)} artifacts{'' if is_whole else ' where both sides are known'}: "
+        f"{_count(was)} before, {_count(now)} after{'' if is_whole else ' in all'}"
         f"{_events_text(_events(difference))}"
     )
     yield (
@@ -111,6 +115,10 @@ def _events_text(events: dict[ImageEvent, int]) -> str:
 
 def _signed(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:+,}" if number else "0"
+
+
+def _count(number: int | None) -> str:
+    return UNKNOWN if number is None else f"{number:,}"
 
 
 def _bytes_text(both: ScopedBytes | None) -> str:
@@ -143,7 +151,7 @@ def _repositories(difference: Difference) -> str:
     shown = [row for row in difference.repositories if row.status != "same"]
     if not shown:
         return ""
-    table = plain_table("REPOSITORY", "", "IMAGES", "BYTES", "USD/MONTH", right=3)
+    table = plain_table("REPOSITORY", "", "ARTIFACTS", "BYTES", "USD/MONTH", right=3)
     for row in shown[:_ROWS]:
         table.add_row(Text(_place(row)), row.status, *_figures(row.change))
     left = shown[_ROWS:]
@@ -156,16 +164,16 @@ def _repositories(difference: Difference) -> str:
 
 def _figures(change: Change) -> tuple[str, str, str]:
     size = UNKNOWN if change.bytes is None else _size(change.bytes.repository)
-    return _signed(change.images), size, _dollars(change.cost.repository)
+    return _signed(change.artifacts), size, _dollars(change.cost.repository)
 
 
 def _sum(rows: Sequence[RepositoryDifference]) -> tuple[str, str, str]:
-    images = sum(row.change.images or 0 for row in rows)
+    artifacts = sum(row.change.artifacts or 0 for row in rows)
     size = sum(row.change.bytes.repository for row in rows if row.change.bytes is not None)
     known = [
         row.change.cost.repository.amount for row in rows if row.change.cost.repository.amount is not None
     ]
-    return _signed(images), _size(size), _dollars(Money(sum(known, Decimal(0))))
+    return _signed(artifacts), _size(size), _dollars(Money(sum(known, Decimal(0))))
 
 
 def _images(images: pd.DataFrame) -> str:
@@ -270,10 +278,10 @@ def _moment(moment: Moment) -> dict[str, Any]:
 
 def _change(change: Change) -> dict[str, Any]:
     return {
-        "images": {
-            "before": change.images_before,
-            "after": change.images_after,
-            "change": change.images,
+        "artifacts": {
+            "before": change.artifacts_before,
+            "after": change.artifacts_after,
+            "change": change.artifacts,
         },
         "bytes": {
             "before": _bytes(change.bytes_before),
@@ -315,7 +323,10 @@ def diff_csv(difference: Difference, *, rows: str = "repository") -> str:
                 *neutralised((row.account, row.region, row.repository)),
                 iso(row.created_at),
                 row.status,
-                *("" if n is None else n for n in (change.images_before, change.images_after, change.images)),
+                *(
+                    "" if n is None else n
+                    for n in (change.artifacts_before, change.artifacts_after, change.artifacts)
+                ),
                 "" if change.bytes is None else change.bytes.repository,
                 "" if change.bytes is None else change.bytes.registry,
                 *map(amount_text, costs),

@@ -263,15 +263,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Images (of every kind), bytes and cost on either side, and what became of them in between."""
+    """Artifacts, bytes and cost on either side, and what became of them in between."""
 
     #: None where there was no such thing on that side, or nobody knows.
-    images_before: int | None
-    images_after: int | None
+    artifacts_before: int | None
+    artifacts_after: int | None
     bytes_before: ScopedBytes | None
     bytes_after: ScopedBytes | None
     #: After less before, nothing counting as 0; of bytes at registry scope those that are its alone.
-    images: int | None
+    artifacts: int | None
     bytes: ScopedBytes | None
     #: Unknown, with the reason, where it is not known on either side.
     cost: ScopedMoney

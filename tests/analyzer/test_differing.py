@@ -13,7 +13,7 @@ import pytest
 from analyzer.differing import compare_runs, runs_to_compare
 from analyzer.errors import InputError
 from analyzer.model.history import Difference, ImageEvent
-from analyzer.model.records import ImageStatus, RegistryKey
+from analyzer.model.records import ImageStatus, ReadStatus, RegistryKey, RegistryRead, RepositoryRead
 from analyzer.model.units import add_up
 from analyzer.nightly import ReportOptions
 from analyzer.pricing import bundled_prices
@@ -120,7 +120,7 @@ def _assert_adds_up(found: Difference) -> None:
     assert totals.bytes.registry == found.shared_bytes + sum(
         change.bytes.registry for change in known if change.bytes
     )
-    assert totals.images == sum(change.images or 0 for change in known)
+    assert totals.artifacts == sum(change.artifacts or 0 for change in known)
     assert totals.cost.repository == add_up(change.cost.repository for change in known)
     assert totals.cost.registry == add_up([*(change.cost.registry for change in known), found.shared_cost])
 
@@ -176,18 +176,20 @@ def test_a_repository_made_again_under_its_name_is_gone_and_new(database: Databa
     write_nights(database, {"app": [_night(0, _OLD)]}, blobs=_BLOBS)
     write_nights(database, {"app": [_night(1, _OLD)]}, blobs=_BLOBS, created={"app": 2})
     found = _compare(database, 1, 2)
-    assert [(row.status, row.change.images) for row in found.repositories] == [("gone", -1), ("new", 1)]
-    assert found.totals.images == 0
+    assert [(row.status, row.change.artifacts) for row in found.repositories] == [("gone", -1), ("new", 1)]
+    assert found.totals.artifacts == 0
     _assert_adds_up(found)
 
 
 def test_a_repository_that_was_not_read_whole_since_has_no_known_change(database: Database) -> None:
     nights = [_night(0, _OLD), _night(1)]
-    write_nights(database, {"app": nights, "other": nights}, blobs=_BLOBS, partial=[("app", 1)])
+    pushed = [_night(0, _OLD), _night(1, _NEW)]
+    write_nights(database, {"app": pushed, "other": nights}, blobs=_BLOBS, partial=[("app", 1)])
     found = _compare(database, 1, 2)
     status = {row.repository: row.status for row in found.repositories}
     assert status == {"app": "unknown", "other": "changed"}
-    assert found.totals.images == -1
+    assert found.totals.artifacts == -1
+    assert "-1 artifacts where both sides are known: 2 before, 2 after in all" in diff_text(found)
     assert any("not read whole since" in sentence for sentence in found.unknown)
     app = next(row for row in found.repositories if row.repository == "app")
     assert (app.change.bytes, app.change.cost.repository.amount, app.events) == (None, None, {})
@@ -205,7 +207,26 @@ def test_a_registry_that_one_side_did_not_read_is_in_no_change(database: Databas
     }
     assert any("222222222222/us-east-1: not read on the earlier side" in one for one in found.unknown)
     assert any("run 2 did not read it" in one for one in found.unknown)
-    assert found.totals.images == 0
+    # Nothing is known to have changed, which is not that nothing has.
+    assert (found.totals.artifacts, found.totals.bytes, found.totals.cost.registry.amount) == (
+        None,
+        None,
+        None,
+    )
+    assert "unknown artifacts where both sides are known: 1 before, 2 after in all" in diff_text(found)
+
+
+def test_what_was_never_listed_holds_an_unknown_number_and_not_none(database: Database) -> None:
+    refused = RepositoryRead("app", 5, ReadStatus.REFUSED)
+    for number in range(2):
+        commit(database, RegistryRead(KEY, BEGIN_MS + number * DAY_MS, ReadStatus.COMPLETE, [refused]))
+    found = _compare(database, 1, 2)
+    (row,) = found.repositories
+    for change in (row.change, found.totals):
+        assert (change.artifacts_before, change.artifacts_after, change.artifacts) == (None, None, None)
+        assert (change.bytes_before, change.bytes_after, change.bytes) == (None, None, None)
+        assert change.cost.repository.amount is None
+    assert "unknown artifacts where both sides are known: unknown before" in diff_text(found)
 
 
 def test_only_the_repositories_that_are_asked_for(database: Database) -> None:
@@ -213,7 +234,7 @@ def test_only_the_repositories_that_are_asked_for(database: Database) -> None:
     write_nights(database, {"team/app": nights, "other": nights}, blobs=_BLOBS)
     found = _compare(database, 1, 2, "team/*")
     assert [row.repository for row in found.repositories] == ["team/app"]
-    assert found.totals.images == -1
+    assert found.totals.artifacts == -1
     with pytest.raises(InputError, match="no repository of either side has such a name"):
         _compare(database, 1, 2, "nobody/*")
 
@@ -273,6 +294,14 @@ def test_every_format_survives_the_names_of_others(database: Database) -> None:
     assert "\x1b" not in text
     assert "[bold]x" in text
     assert len(document["images"]) == len(hostile)
-    assert document["totals"]["images"]["change"] == -1
+    assert document["totals"]["artifacts"]["change"] == -1
     assert not any(cell.startswith("=") for line in rows.splitlines() for cell in line.split(","))
     assert "'=cmd" in diff_csv(found)
+
+
+def test_a_list_of_repositories_that_never_came_is_no_empty_registry(database: Database) -> None:
+    for number in range(2):
+        commit(database, RegistryRead(KEY, BEGIN_MS + number * DAY_MS, ReadStatus.REFUSED))
+    totals = _compare(database, 1, 2).totals
+    assert (totals.artifacts_before, totals.artifacts, totals.bytes_after, totals.bytes) == (None,) * 4
+    assert (totals.cost.repository.amount, totals.cost.registry.amount) == (None, None)
