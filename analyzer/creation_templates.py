@@ -46,6 +46,8 @@ def _template(entry: Mapping[str, Any]) -> Template:
         has_repository_policy=bool(entry.get("repositoryPolicy")),
         image_tag_mutability=str(entry.get("imageTagMutability") or ""),
         tags=tuple(
-            sorted((str(tag.get("Key")), str(tag.get("Value"))) for tag in entry.get("resourceTags") or ())
+            sorted(
+                (str(tag.get("Key")), str(tag.get("Value") or "")) for tag in entry.get("resourceTags") or ()
+            )
         ),
     )

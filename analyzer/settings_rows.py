@@ -115,7 +115,10 @@ def image_columns(scans: Scans, replication: Replication) -> pd.DataFrame:
 def _tags(settings: Mapping[str, str]) -> dict[str, str] | None:
     text = settings.get("tags")
     found = None if text is None else json.loads(text)
-    return {str(key): str(value) for key, value in sorted(found.items())} if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    # A tag without a value has an empty one.
+    return {str(key): "" if value is None else str(value) for key, value in sorted(found.items())}
 
 
 def _text(settings: Mapping[str, str], name: str) -> str | None:

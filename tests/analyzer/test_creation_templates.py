@@ -71,3 +71,8 @@ def test_what_a_template_sets() -> None:
 def test_templates_that_were_not_read_are_not_none() -> None:
     assert read_templates({}) is None
     assert read() == ()
+
+
+def test_a_tag_without_a_value_has_an_empty_one() -> None:
+    (template,) = read({"prefix": "prod", "resourceTags": [{"Key": "team"}, {"Key": "tier", "Value": None}]})
+    assert template.tags == (("team", ""), ("tier", ""))
