@@ -27,7 +27,7 @@ from reports.csv_cells import Cell, known_cell, neutral, neutral_column, reasons
 from reports.missing import WHOLE, Missing
 from reports.rounding import EXACT_DECIMALS, amount_text
 from reports.usage import user_text
-from reports.what_if_figures import Known, Split, known_of, split
+from reports.what_if_figures import Known, Split, known_of, split_columns
 from reports.what_if_images import (
     DAY_MS,
     Names,
@@ -69,6 +69,13 @@ _MONEY: Final[dict[str, Callable[[Effect], Money]]] = {
     "expiry_saving_repository_scope": lambda effect: effect.expiry_saving.repository,
     "expiry_saving_registry_scope": lambda effect: effect.expiry_saving.registry,
     "naive_saving": lambda effect: effect.naive_saving,
+}
+#: What is never above another one in a row.
+_BOUNDS: Final = {
+    "cost_registry_scope": "cost_repository_scope",
+    "saving_registry_scope": "saving_repository_scope",
+    "saving_low": "saving_high",
+    "expiry_saving_registry_scope": "expiry_saving_repository_scope",
 }
 _SHARED: Final = frozenset({"cost_registry_scope", "saving_registry_scope", "expiry_saving_registry_scope"})
 #: Of those in use, by the strongest kind of use.
@@ -238,7 +245,7 @@ def _users(usage: Usage | None, at: Int64) -> tuple[Sequence[Cell], Sequence[Cel
 
 
 def _repositories(candidate: Candidate) -> list[list[Cell]]:
-    parts = {name: split(candidate, pick, EXACT_DECIMALS) for name, pick in _MONEY.items()}
+    parts = split_columns(candidate, _MONEY, _BOUNDS)
     require_dollars(candidate.totals.cost.repository)
     rows: list[list[Cell]] = []
     for n, row in enumerate(candidate.repositories):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Literal
@@ -228,6 +228,20 @@ def split(
     """
     rows, total = [pick(row.effect) for row in candidate.repositories], pick(candidate.totals)
     return split_money(rows, [row.region for row in candidate.repositories], total, decimals, most=most)
+
+
+def split_columns(
+    candidate: Candidate, columns: Mapping[str, Callable[[Effect], Money]], bounds: Mapping[str, str]
+) -> dict[str, Split]:
+    """The ``columns``, in their order, to the decimals of files.
+
+    ``bounds`` names columns that are never above another one in a row: rounding must not put them there.
+    """
+    most = {name: split(candidate, columns[name], EXACT_DECIMALS) for name in bounds.values()}
+    return {
+        name: most.get(name) or split(candidate, pick, EXACT_DECIMALS, most=most.get(bounds.get(name, "")))
+        for name, pick in columns.items()
+    }
 
 
 def split_money(

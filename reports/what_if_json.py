@@ -36,16 +36,16 @@ from analyzer.model.units import iso
 from analyzer.model.usage import KINDS
 from analyzer.model.verdicts import Outcome
 from reports.back_test import back_test_object
-from reports.rounding import EXACT_DECIMALS
 from reports.text import json_escaped
 from reports.usage import coverage_object, use_object
 from reports.what_if_figures import (
     low_scopes,
     no_region,
-    split,
+    split_columns,
 )
 from reports.what_if_images import ACTIONS, Names, moments_of, storage_classes, tags_of
 from reports.what_if_json_figures import (
+    MONEY_BOUNDS,
     MONEY_COLUMNS,
     Amounts,
     JsonObject,
@@ -103,7 +103,7 @@ def what_if_chunks(simulation: Simulation, *, accepted_gaps: Sequence[tuple[Gap,
 
 
 def _candidate(simulation: Simulation, candidate: Candidate, indent: str) -> Iterator[str]:
-    parts = {name: split(candidate, pick, EXACT_DECIMALS) for name, pick in MONEY_COLUMNS.items()}
+    parts = split_columns(candidate, MONEY_COLUMNS, MONEY_BOUNDS)
     priced = not no_region(candidate)
     low = low_scopes(simulation, candidate)
     yield f',\n{indent}"repositories": ['

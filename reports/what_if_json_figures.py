@@ -49,6 +49,15 @@ MONEY_COLUMNS: Final[dict[str, Callable[[Effect], Money]]] = {
 }
 
 
+#: What is never above another one in a row.
+MONEY_BOUNDS: Final = {
+    "cost_registry": "cost_repository",
+    "saving_registry": "saving_repository",
+    "low": "high",
+    "expiry_registry": "expiry_repository",
+}
+
+
 def replica_object(replica: Replica) -> JsonObject:
     """A replica of a repository, and what its own policy does."""
     return {

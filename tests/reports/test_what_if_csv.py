@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 
 from analyzer.model.frames import NO_TIME
-from analyzer.model.simulation import Simulation
+from analyzer.model.simulation import Effect, Simulation
+from analyzer.model.units import Money
 from analyzer.model.verdicts import Outcome, Reason
 from reports.csv_cells import neutral
 from reports.what_if_csv import IMAGE_COLUMNS, REPOSITORY_COLUMNS, what_if_csv
@@ -60,6 +62,24 @@ def test_headers_are_stable() -> None:
         text = what_if_csv(build_simulation(2), rows)  # type: ignore[arg-type]  # one of the two
         assert text.splitlines()[0] == ",".join(columns)
         assert len(set(columns)) == len(columns)
+
+
+def test_rounding_puts_no_low_end_above_its_high_end() -> None:
+    simulation = build_simulation(2, policies=(KEEP,))
+    (candidate,) = simulation.candidates
+
+    def effect(of: Effect, low: str, high: str) -> Effect:
+        return replace(of, saving_low=Money(Decimal(low)), saving_high=Money(Decimal(high)))
+
+    # Each column adds up to 0.000003, of which the one half ends in the first row and the other in the last.
+    rows = tuple(
+        replace(row, effect=effect(row.effect, low, "0.0000016"))
+        for row, low in zip(candidate.repositories, ("0.0000012", "0.0000016"), strict=True)
+    )
+    totals = effect(candidate.totals, "0.0000028", "0.0000032")
+    shown = read(replace(simulation, candidates=(replace(candidate, repositories=rows, totals=totals),)))
+    for end in ("low", "high"):
+        assert [row[f"saving_{end}_usd_per_month"] for row in shown[:2]] == ["0.000002", "0.000001"]
 
 
 @pytest.mark.parametrize("scope", ["auto", "registry"])
