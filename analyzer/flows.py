@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, find_families, spans
-from analyzer.holdings import changes, sharing_groups, sort_rows
+from analyzer.families import IMAGE, REFERRER, find_families
+from analyzer.holdings import changes, references_of, sharing_groups, sort_rows
 from analyzer.model.frames import Bools, Frames, Int64
 from analyzer.model.history import History
 
@@ -93,21 +93,16 @@ class _Holding:
     """Which blobs artifacts hold."""
 
     def __init__(self, frames: Frames) -> None:
-        self._manifests = frames.manifests
-        self._manifest = frames.artifacts.manifest
+        self._frames = frames
         self.size = frames.blob_size_bytes
         kind = find_families(frames).kind
         self.holds: Bools = (kind == IMAGE) | (kind == REFERRER)
 
     def references(self, artifacts: Int64) -> tuple[Int64, Int64]:
         """(position in ``artifacts``, blob) of everything that these hold and a registry stores."""
-        manifest = self._manifest[artifacts]
-        offsets = self._manifests.blob_offsets
-        lengths = np.where(self.holds[artifacts], offsets[manifest + 1] - offsets[manifest], 0)
-        at = spans(offsets[manifest], lengths)
-        within = np.repeat(np.arange(len(artifacts)), lengths)
-        stored = ~self._manifests.foreign[at]
-        return within[stored], self._manifests.blobs[at[stored]].astype(np.int64)
+        holders = np.flatnonzero(self.holds[artifacts])
+        within, blob = references_of(self._frames, artifacts[holders])
+        return holders[within], blob.astype(np.int64)
 
 
 _Event = tuple[Int64, Int64, Int64]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.families import IMAGE, REFERRER, Families, spans
-from analyzer.model.frames import Bools, Frames, Int64
+from analyzer.model.frames import Bools, Frames, Int64, Manifests, UInt32
 
 _Number = TypeVar("_Number", bound=np.integer)
 
@@ -68,15 +68,35 @@ def stored_references(frames: Frames, families: Families) -> Iterator[tuple[int,
     any_foreign = bool(manifests.foreign.any())
     for begin, end in runs_of_repositories(repository, lengths):
         run = slice(begin, end)
-        at = spans(offsets[run], lengths[run])
-        within = np.repeat(np.arange(end - begin), lengths[run])
-        if any_foreign:
-            stored = ~manifests.foreign[at]
-            at, within = at[stored], within[stored]
+        within, blob = _stored(manifests, offsets[run], lengths[run], any_foreign=any_foreign)
         first = int(repository[begin]) if end else 0
         owner = repository[run] - first
-        owner, blob, within = sort_rows(owner[within], manifests.blobs[at], within)
-        yield first, owner, blob, holding[begin + within]
+        owner, blobs, within = sort_rows(owner[within], blob, within)
+        yield first, owner, blobs, holding[begin + within]
+
+
+def references_of(frames: Frames, artifacts: Int64) -> tuple[Int64, UInt32]:
+    """(position in ``artifacts``, blob) of what these hold and a registry stores, repeats included.
+
+    They have known manifests, and come in the order given, their blobs in that of the manifest. Foreign
+    layers are not stored.
+    """
+    manifests = frames.manifests
+    manifest = frames.artifacts.manifest[artifacts]
+    offsets = manifests.blob_offsets[manifest]
+    return _stored(manifests, offsets, manifests.blob_offsets[manifest + 1] - offsets, any_foreign=True)
+
+
+def _stored(
+    manifests: Manifests, offsets: Int64, lengths: Int64, *, any_foreign: bool
+) -> tuple[Int64, UInt32]:
+    """Which of the runs of references each stored one is of, and its blob."""
+    at = spans(offsets, lengths)
+    within = np.repeat(np.arange(len(lengths)), lengths)
+    if any_foreign:
+        stored = ~manifests.foreign[at]
+        at, within = at[stored], within[stored]
+    return within, manifests.blobs[at]
 
 
 def sort_rows(*columns: npt.NDArray[np.integer]) -> tuple[Int64, ...]:

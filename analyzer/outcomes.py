@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from analyzer.backtest import tags_at
-from analyzer.families import spans
+from analyzer.holdings import references_of
 from analyzer.lifecycle.census import DAY_MS
 from analyzer.lifecycle.parsing import parse_policy
 from analyzer.lifecycle.policy import Policy
@@ -294,11 +294,8 @@ def _present(past: Past, row: int, first: int, last: int) -> set[int]:
 def _blobs(past: Past, artifacts: Int64) -> Int64:
     """The stored blobs of these artifacts, each once."""
     frames = past.history.frames
-    manifest = frames.artifacts.manifest[artifacts]
-    manifest = manifest[manifest != NO_MANIFEST]
-    starts = frames.manifests.blob_offsets[manifest]
-    at = spans(starts, frames.manifests.blob_offsets[manifest + 1] - starts)
-    return np.unique(frames.manifests.blobs[at][~frames.manifests.foreign[at]]).astype(np.int64)
+    read = artifacts[frames.artifacts.manifest[artifacts] != NO_MANIFEST]
+    return np.unique(references_of(frames, read)[1]).astype(np.int64)
 
 
 def _size(past: Past, artifact: Int64) -> int | None:

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from analyzer.families import IMAGE, Families, spans
+from analyzer.families import IMAGE, Families
+from analyzer.holdings import references_of
 from analyzer.model.frames import NO_MANIFEST, NO_TIME, Frames, Int64
 from analyzer.model.pull_costs import Pushes, RepositoryStock
 from analyzer.model.records import Kind
@@ -54,11 +55,6 @@ def find_stock(frames: Frames, families: Families, pushes: Pushes, since_ms: int
 
 def _pairs(frames: Frames, positions: Int64) -> tuple[Int64, Int64]:
     """Each of the artifacts at ``positions`` with each distinct blob that is stored for it."""
-    manifests = frames.manifests
-    manifest = frames.artifacts.manifest[positions]
-    starts = manifests.blob_offsets[manifest]
-    lengths = manifests.blob_offsets[manifest + 1] - starts
-    at = spans(starts, lengths)
-    keys = (np.repeat(positions, lengths) << 32) | manifests.blobs[at].astype(np.int64)
-    keys = np.unique(keys[~manifests.foreign[at]])
+    within, blob = references_of(frames, positions)
+    keys = np.unique((positions[within] << 32) | blob.astype(np.int64))
     return keys >> 32, keys & 0xFFFFFFFF

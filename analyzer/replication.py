@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from analyzer.families import spans
-from analyzer.holdings import changes, reduce_runs, runs_of_repositories, sort_rows
-from analyzer.model.frames import NO_MANIFEST, NO_TIME, Frames, Int32, Int64, UInt8
+from analyzer.holdings import changes, reduce_runs, references_of, runs_of_repositories, sort_rows
+from analyzer.model.frames import NO_MANIFEST, NO_TIME, Frames, Int64, UInt8
 from analyzer.model.records import Kind, ReadStatus
 from analyzer.model.registry_settings import Copy, Place, Replication, ReplicationRule, Settings
 
@@ -190,17 +189,11 @@ def _bytes(frames: Frames, replica: UInt8) -> tuple[Int64, Int64]:
     holding = np.flatnonzero((artifacts.manifest != NO_MANIFEST) & concerned[artifacts.repository])
     # What an index or an unknown manifest names counts for nothing.
     holding = holding[manifests.kind[artifacts.manifest[holding]] == Kind.IMAGE]
-    manifest = artifacts.manifest[holding]
-    offsets = manifests.blob_offsets[manifest]
-    lengths = manifests.blob_offsets[manifest + 1] - offsets
-    repository = artifacts.repository[holding].astype(np.int64)
-    for begin, end in runs_of_repositories(repository, lengths):
-        run = slice(begin, end)
-        at = spans(offsets[run], lengths[run])
-        within: Int32 | Int64 = np.repeat(np.arange(begin, end), lengths[run])
-        stored = ~manifests.foreign[at]
-        at, within = at[stored], within[stored]
-        owner, blob, kept = sort_rows(repository[within], manifests.blobs[at], state[holding[within]])
+    lengths = np.diff(manifests.blob_offsets)[artifacts.manifest[holding]]
+    for begin, end in runs_of_repositories(artifacts.repository[holding].astype(np.int64), lengths):
+        held = holding[begin:end]
+        within, references = references_of(frames, held)
+        owner, blob, kept = sort_rows(artifacts.repository[held][within], references, state[held][within])
         starts = np.flatnonzero(changes(owner, blob))
         least = reduce_runs(np.minimum, kept, starts)
         owner, size = owner[starts], frames.blob_size_bytes[blob[starts]]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzer.families import IMAGE, REFERRER, spans
-from analyzer.holdings import changes, runs_of_repositories, sharing_groups
+from analyzer.holdings import changes, references_of, runs_of_repositories, sharing_groups, sort_rows
 from analyzer.lifecycle.replay import Past, Verdict
 from analyzer.model.frames import Bools, Int64
 from analyzer.model.records import ImageStatus
@@ -112,20 +112,13 @@ def _held(past: Past, taken: Verdict, group: Int64) -> _Held:
 
 def _references(past: Past, holders: Int64, wanted: Bools | None) -> tuple[Int64, Int64]:
     """The stored blobs of ``holders`` that are ``wanted``, each once per holder, and these."""
-    artifacts, manifests = past.history.frames.artifacts, past.history.frames.manifests
-    manifest = artifacts.manifest[holders]
-    starts = manifests.blob_offsets[manifest]
-    lengths = manifests.blob_offsets[manifest + 1] - starts
-    at = spans(starts, lengths)
-    keep = ~manifests.foreign[at]
-    blob, owner = manifests.blobs[at].astype(np.int64), np.repeat(holders, lengths)
+    within, blob = references_of(past.history.frames, holders)
     if wanted is not None:
-        keep &= wanted[blob]
-    blob, owner = blob[keep], owner[keep]
-    order = np.lexsort((blob, owner))
-    blob, owner = blob[order], owner[order]
-    new = changes(owner, blob)
-    return blob[new], owner[new]
+        keep = wanted[blob]
+        within, blob = within[keep], blob[keep]
+    holder, blobs = sort_rows(within, blob)
+    new = changes(holder, blobs)
+    return blobs[new], holders[holder[new]]
 
 
 def _first_since(taken: Verdict, outcome: Outcome, artifact: Int64, since_ms: Int64) -> Int64:

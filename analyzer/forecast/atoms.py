@@ -12,7 +12,7 @@ import numpy as np
 from analyzer.families import IMAGE, REFERRER, spans
 from analyzer.forecast.growth import weeks_ago
 from analyzer.forecast.record import Record
-from analyzer.holdings import changes, reduce_runs, sort_rows
+from analyzer.holdings import changes, reduce_runs, references_of, sort_rows
 from analyzer.model.frames import Int64
 
 
@@ -32,19 +32,13 @@ class Atoms:
 
 def find_atoms(record: Record, group: Int64, chosen: Int64, *, at_ms: int) -> Atoms:
     """The atoms of the repositories ``chosen`` (rows); ``group`` is the sharing group of each row."""
-    manifests, artifacts = record.frames.manifests, record.frames.artifacts
     is_chosen = np.zeros(len(record.weeks), np.bool_)
     is_chosen[chosen] = True
     holds = ((record.kind == IMAGE) | (record.kind == REFERRER)) & is_chosen[record.repository]
     holder = np.flatnonzero(holds)
-    manifest = artifacts.manifest[record.artifact[holder]]
-    starts = manifests.blob_offsets[manifest]
-    lengths = manifests.blob_offsets[manifest + 1] - starts
-    at = spans(starts, lengths)
-    within = np.repeat(holder, lengths)
-    stored = ~manifests.foreign[at]
-    within, blob = within[stored], manifests.blobs[at[stored]].astype(np.int64)
-    owner, blob, within = sort_rows(group[record.repository[within]], blob, within)
+    within, references = references_of(record.frames, record.artifact[holder])
+    within = holder[within]
+    owner, blob, within = sort_rows(group[record.repository[within]], references, within)
     new = changes(owner, blob, within)
     owner, blob, within = owner[new], blob[new], within[new]
 

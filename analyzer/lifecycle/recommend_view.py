@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, Families, spans
-from analyzer.holdings import changes
+from analyzer.families import IMAGE, REFERRER, Families
+from analyzer.holdings import changes, references_of
 from analyzer.lifecycle.census import DAY_MS, Census
 from analyzer.lifecycle.marks import Relations
 from analyzer.lifecycle.needed import Needs
@@ -171,16 +171,10 @@ class View:
     def _prepare_bytes(self) -> tuple[Int64, Int64, Int64]:
         """Holder and blob of each reference, as positions here, and the sizes of the blobs."""
         fleet = self._fleet
-        manifests = fleet.frames.manifests
         holders = np.flatnonzero(fleet.holds[self._begin : self._end])
-        manifest = fleet.frames.artifacts.manifest[self._begin : self._end][holders]
-        starts = manifests.blob_offsets[manifest]
-        lengths = manifests.blob_offsets[manifest + 1] - starts
-        at = spans(starts, lengths)
-        stored = ~manifests.foreign[at]
-        blobs, local = np.unique(manifests.blobs[at[stored]], return_inverse=True)
-        size = fleet.frames.blob_size_bytes[blobs]
-        return np.repeat(holders, lengths)[stored], local, size
+        within, references = references_of(fleet.frames, self._begin + holders)
+        blobs, local = np.unique(references, return_inverse=True)
+        return holders[within], local, fleet.frames.blob_size_bytes[blobs]
 
     # What rules can select.
 

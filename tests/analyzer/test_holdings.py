@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer import holdings
-from analyzer.holdings import changes, reduce_runs, runs_of_repositories, sort_rows, sum_by_owner
+from analyzer.holdings import (
+    changes,
+    reduce_runs,
+    references_of,
+    runs_of_repositories,
+    sort_rows,
+    sum_by_owner,
+)
+from tests.strategies.frames import ArtifactSpec, RepositorySpec, build_frames, image
 
 #: Columns that pack into 63 bits together, and such as do not.
 _values = st.integers(0, 5) | st.sampled_from([2**20, 2**31 - 1, 2**32 - 1, 2**40])
@@ -61,3 +69,16 @@ def test_runs_of_equal_values_reduce_to_one_each(values: list[int]) -> None:
     assert starts.tolist() == [i for i, value in enumerate(values) if i == 0 or value != values[i - 1]]
     lengths = reduce_runs(np.add, np.ones(len(values), np.int64), starts)
     assert lengths.tolist() == np.diff(starts, append=len(values)).tolist()
+
+
+@pytest.mark.parametrize("artifacts", [[], [1], [1, 0, 1]])
+def test_references_come_in_the_order_asked_with_repeats_and_without_foreign_layers(
+    artifacts: list[int],
+) -> None:
+    manifests = {1: image(11, 13, 13, foreign=[14]), 2: image(12, 11)}
+    repository = RepositorySpec((ArtifactSpec(1), ArtifactSpec(2)))
+    frames = build_frames([repository], manifests, dict.fromkeys(range(11, 15), 1))
+    within, blob = references_of(frames, np.array(artifacts, np.int64))
+    held = {0: [11, 13, 13], 1: [12, 11]}
+    expected = [(place, one) for place, artifact in enumerate(artifacts) for one in held[artifact]]
+    assert list(zip(within.tolist(), blob.tolist(), strict=True)) == expected
