@@ -27,6 +27,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import cache
 from importlib import resources
 from typing import Literal
 
@@ -304,6 +305,7 @@ def price_rows(prices: PriceBook, regions: Iterable[str]) -> tuple[PriceRow, ...
     return tuple(rows)
 
 
+@cache
 def bundled_prices() -> PriceBook:
     """The price book that comes with this version."""
     storage, transfer = (

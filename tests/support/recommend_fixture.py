@@ -20,6 +20,7 @@ from analyzer.model.recommendation import (
     TagFamily,
 )
 from analyzer.model.results import UNKNOWN_SIZE, Report, RepositoryRow, ScopedBytes, ScopedMoney
+from analyzer.model.simulation import Effect
 from analyzer.model.units import Money
 from tests.support.report_fixture import HOSTILE
 from tests.support.simulation_fixture import build_simulation
@@ -47,8 +48,9 @@ _COUNTS = BackTestCounts(removed=12, archived=0, pulled=1, needed=1)
 
 def recommendations_of(report: Report, *, hostile: bool = False) -> RecommendReport:
     """One repository after the other gets the next kind of advice."""
-    effect = build_simulation(3).candidates[0].repositories[0].effect
-    rows = tuple(_row(row, n, hostile=hostile) for n, row in enumerate(report.repositories))
+    effects = [one.effect for one in build_simulation(3).candidates[0].repositories]
+    effect = effects[0]
+    rows = tuple(_row(row, n, effects[n % 3], hostile=hostile) for n, row in enumerate(report.repositories))
     return RecommendReport(
         at=report.at,
         scope=report.scope,
@@ -92,9 +94,8 @@ def with_recommendations(report: Report, *, hostile: bool = False) -> Report:
     return replace(report, recommendations=recommendations_of(report, hostile=hostile))
 
 
-def _row(row: RepositoryRow, n: int, *, hostile: bool) -> Recommendation:
+def _row(row: RepositoryRow, n: int, effect: Effect, *, hostile: bool) -> Recommendation:
     status = list(Status)[n % len(Status)]
-    effect = build_simulation(3).candidates[0].repositories[n % 3].effect
     label = HOSTILE[n % len(HOSTILE)] if hostile else "v1.2.3"
     return Recommendation(
         position=n,
