@@ -3,6 +3,7 @@
 #
 #   make demo            the whole program on an emulated AWS, report in demurrage-demo/
 #   make test            all tests
+#   make properties      the random tests with a thousand examples each: about an hour
 #   make check           lint, formatting, types, import contracts
 #   make package-check   wheel and sdist, tried in an empty environment
 #   make kills           KILLS=200 collectors killed at random moments, SEED= to repeat some
@@ -23,13 +24,16 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-st
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check package-check kills bench lock clean
+.PHONY: demo test properties check package-check kills bench lock clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/demurrage demo --output-dir demurrage-demo
 
 test: $(VENV)/dev.stamp $(VENV)/ministack.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+properties: $(VENV)/dev.stamp
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --dist worksteal -m hypothesis --timeout 3600
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Final
 
 import pandas as pd
 from hypothesis import HealthCheck, settings
@@ -11,8 +12,14 @@ from hypothesis import HealthCheck, settings
 # pandas' choice where pyarrow is installed, cannot hold. What the program stores never has one.
 pd.options.mode.string_storage = "python"
 
-# Two shared cores make any one example slow now and then; pytest-timeout catches what hangs.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Two shared cores make any one example slow now and then; pytest-timeout catches what hangs. Whoever
+# has an hour asks for the thorough ones (`make properties`): the odd case is one in thousands.
+_PATIENT: Final[dict[str, Any]] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+settings.register_profile("tests", max_examples=50, **_PATIENT)
+settings.register_profile("thorough", max_examples=1_000, **_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 # Before any boto3 session: neither profiles nor endpoints nor credentials of whoever runs the tests.

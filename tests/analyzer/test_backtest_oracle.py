@@ -15,7 +15,6 @@ from analyzer.lifecycle.evaluation import Options
 from analyzer.lifecycle.replay import Past as Replayed
 from analyzer.model.history import LaterKind
 from analyzer.stored_time import saved_time
-from tests.analyzer.store.twin import some_examples
 from tests.oracle.back_test import (
     Taken,
     byte_ms_saved,
@@ -24,9 +23,10 @@ from tests.oracle.back_test import (
     tagged_afterwards,
 )
 from tests.strategies.history import Past, Written, draw_past, pasts, write
+from tests.support.examples import database_examples
 
 
-@some_examples(0.25)
+@database_examples(25)
 @given(past=pasts())
 def test_policies_take_what_they_take_day_by_day(past: Past) -> None:
     _hold(past)
@@ -99,7 +99,7 @@ def _hold_bytes(past: Past, replayed: Replayed, expected: list[list[Taken]]) -> 
         )
 
 
-@some_examples(0.25)
+@database_examples(25)
 @given(past=pasts())
 def test_counts_of_repositories_add_up_to_the_totals(past: Past) -> None:
     written = write(past.repositories, registry=past.registry, blobs=past.blobs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.cold_pulls import ColdPulls
@@ -20,10 +20,11 @@ from tests.strategies.frames import (
     image,
     index,
 )
+from tests.support.examples import examples
 
 
 @given(cases(), st.frozensets(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=4))
-@settings(max_examples=60)
+@examples(60)
 def test_cold_pulls_are_what_a_search_through_everything_finds(
     case: Case, never_pulled: frozenset[tuple[int, int]]
 ) -> None:

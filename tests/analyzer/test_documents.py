@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.documents import Documents, read_documents
@@ -19,6 +19,7 @@ from analyzer.model.media_types import OCI_INDEX, OCI_MANIFEST
 from analyzer.model.records import ImageStatus, Kind
 from analyzer.model.units import from_ms, to_ms
 from tests.support.corpus import shared_path
+from tests.support.examples import examples
 
 TAKEN_AT_MS = 1_790_000_000_000
 PUSHED_AT_MS = 1_565_128_275_000
@@ -703,7 +704,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(images=TEXTS, manifests=TEXTS)
 def test_any_text_is_read_or_refused_in_one_line(images: str, manifests: str) -> None:
     for texts in ((images,), (listing(ONE), manifests)):
@@ -733,7 +734,7 @@ IMAGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     held=st.dictionaries(
         st.tuples(st.sampled_from(["", "1", "2"]), st.sampled_from(["", "a", "b"]), PLAIN), IMAGES

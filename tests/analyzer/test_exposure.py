@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.exposure import exposure_of_policy, exposure_of_registries, exposure_of_repositories
@@ -14,6 +14,7 @@ from analyzer.model.frames import Frames
 from analyzer.model.registry_settings import Exposure, Grant, Openness, Settings
 from tests.oracle.policies import Caller, is_allowed
 from tests.strategies.frames import RepositorySpec, build_frames
+from tests.support.examples import examples
 
 OWN, FRIEND, STRANGER = "111111111111", "444455556666", "777788889999"
 ORG, OTHER_ORG = "o-a1b2c3d4e5", "o-zzzzzzzzzz"
@@ -434,7 +435,7 @@ def _covers(grant: Grant, caller: Caller) -> bool:
 
 
 @given(st.lists(_statements(), max_size=4))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_nobody_is_let_in_whom_no_grant_names_and_whoever_is_certain_is_let_in(
     statements: list[dict[str, Any]],
 ) -> None:

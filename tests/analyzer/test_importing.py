@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -33,6 +33,7 @@ from analyzer.store.manifests import load_manifests
 from analyzer.store.opening import open_database
 from analyzer.store.snapshots import load_gaps, newest_snapshots, rebuild, snapshots_of_run
 from tests.support.cli_files import epoch_times, iso_times, printed, write_recipe
+from tests.support.examples import examples
 from tests.support.registry import OCI_INDEX, World, generate, index_text, manifest_text
 from tests.support.stub_ecr import Server, serve
 
@@ -603,7 +604,7 @@ def test_windows_powershell_writes_utf_16(database: Database, folder: Path) -> N
     assert [a.tags for a in repository(read_back(database), "aa").artifacts] == [("é",)]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(data=st.data())
 def test_it_does_not_matter_which_file_a_document_is_in(data: st.DataObject) -> None:
     whole = [

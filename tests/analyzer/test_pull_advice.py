@@ -11,7 +11,7 @@ from typing import Any
 import hcl2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.model.frames import Int64
@@ -29,6 +29,7 @@ from analyzer.model.units import GB
 from analyzer.pricing import bundled_prices, exact_decimal
 from analyzer.pull_advice import Holdings, Registry, advise
 from tests.oracle import replication_choice as oracle
+from tests.support.examples import examples
 
 OWNER = "111111111111"
 SEOUL, US, OHIO = "ap-northeast-2", "us-east-1", "us-east-2"
@@ -127,7 +128,7 @@ def repositories(draw: st.DrawFn) -> dict[str, oracle.Held]:
 
 
 @given(repositories(), st.booleans())
-@settings(max_examples=80)
+@examples(80)
 def test_replication_is_what_the_cheapest_of_all_choices_is(known: dict[str, oracle.Held], nat: bool) -> None:
     stocks = {}
     pulls = []

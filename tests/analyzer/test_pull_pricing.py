@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.model.pull_costs import CoverageBasis, Network, PullCost, PullCosts
@@ -26,6 +26,7 @@ from analyzer.model.units import GB, Money
 from analyzer.pricing import bundled_prices, exact_decimal
 from analyzer.pull_pricing import price_pulls
 from tests.oracle import pull_costs as oracle
+from tests.support.examples import examples
 
 OWNER, PULLER = "111111111111", "222222222222"
 EU, US, OHIO, SEOUL = "eu-west-1", "us-east-1", "us-east-2", "ap-northeast-2"
@@ -122,7 +123,7 @@ def between(source: str, destination: str) -> Fraction | None:
     st.frozensets(st.sampled_from([US, OHIO])),
     st.frozensets(st.sampled_from([US, EU])),
 )
-@settings(max_examples=60)
+@examples(60)
 def test_every_row_of_every_table_is_what_its_pulls_cost_one_by_one(
     known: PullHistory, nat_regions: frozenset[str], gateways: frozenset[str]
 ) -> None:

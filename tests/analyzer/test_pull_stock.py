@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import find_families
@@ -12,10 +12,11 @@ from analyzer.model.pull_costs import Pushes
 from analyzer.pull_stock import find_stock
 from tests.oracle import transfer as oracle
 from tests.strategies.frames import ArtifactSpec, Case, RepositorySpec, build_frames, cases, image, index
+from tests.support.examples import examples
 
 
 @given(cases(), st.frozensets(st.integers(8, 12)), st.integers(-400, 400))
-@settings(max_examples=40)
+@examples(40)
 def test_stock_is_what_a_search_through_everything_finds(
     case: Case, pushed: frozenset[int], before_days: int
 ) -> None:

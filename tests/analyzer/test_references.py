@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.documents import Documents, read_documents
@@ -30,6 +30,7 @@ from analyzer.references import (
     parse_reference,
     read_references,
 )
+from tests.support.examples import examples
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
@@ -294,7 +295,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text() | JSON.map(json.dumps))
 def test_any_text_is_a_list_or_refused_in_one_line(text: str) -> None:
     try:
@@ -600,7 +601,7 @@ def under(held: list[Held], roots: set[int]) -> set[int]:
         found |= more
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     drawn=FLEETS,
     wanted=st.lists(st.tuples(ACCOUNTS.filter(bool), NAMES, TAGS | NUMBERS), max_size=4),
@@ -634,7 +635,7 @@ def test_in_use_is_what_a_plain_search_finds(
     assert set(np.flatnonzero(found.in_use).tolist()) == under(held, roots)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     drawn=FLEETS,
     repository=st.sampled_from(["*", "a", "a*", "[ab]", "?/?"]),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.model.frames import NO_TIME, Frames
@@ -18,6 +18,7 @@ from analyzer.model.registry_settings import Copy, Place, Replication, Replicati
 from analyzer.replication import destinations_of, find_replication, read_replication_rules
 from tests.oracle import replication as oracle
 from tests.strategies.frames import ArtifactSpec, ManifestSpec, RepositorySpec, build_frames, image, index
+from tests.support.examples import examples
 
 #: The registries of ``tests.strategies.frames``, in their order.
 WEST, EAST, OTHER = (
@@ -212,7 +213,7 @@ def _worlds(draw: st.DrawFn) -> tuple[Frames, list[Any]]:
 
 
 @given(_worlds())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_the_answer_is_that_of_the_slow_twin(world: tuple[Frames, list[Any]]) -> None:
     frames, rules = world
     found, expected = find(frames, *rules), oracle.find(frames, rules)

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.families import find_families
 from analyzer.lifecycle.policy import Action, Policy
@@ -23,6 +23,7 @@ from analyzer.pricing import PriceBook, bundled_prices, load_prices
 from analyzer.simulation import Proposal, WhatIf, simulate
 from tests.analyzer.lifecycle.worlds import NOW_MS, HandMade, Pushed, Repository, make_world, rule
 from tests.strategies.simulation import SimulationCase, same_everywhere, simulation_cases
+from tests.support.examples import examples
 from tests.support.usage import usage_of, use
 
 _SCOPES = ("repository", "registry")
@@ -54,11 +55,6 @@ _FLAT = load_prices(
 )
 
 
-def _random(examples: int) -> settings:
-    """So many examples, more or fewer as the active profile's number (100 unless set)."""
-    return settings(max_examples=max(1, examples * settings().max_examples // 100))
-
-
 def _sum(amounts: Iterable[Money]) -> Decimal:
     with localcontext() as context:
         context.prec = 200
@@ -79,7 +75,7 @@ def _is_priced(money: Money) -> bool:
 # Whatever is asked.
 
 
-@_random(40)
+@examples(40)
 @given(simulation_cases())
 def test_rows_add_up_to_the_totals(case: SimulationCase) -> None:
     for candidate in case.simulated().candidates:
@@ -101,7 +97,7 @@ def test_rows_add_up_to_the_totals(case: SimulationCase) -> None:
             assert abs(Fraction(totals.naive_saving.amount or 0) - Fraction(naive)) < _DUST
 
 
-@_random(40)
+@examples(40)
 @given(simulation_cases())
 def test_a_saving_is_the_bill_before_less_the_bill_after(case: SimulationCase) -> None:
     everything = np.arange(len(case.world.repositories))
@@ -144,7 +140,7 @@ def _come_true(frames: Frames, facts: LifecycleFacts, outcome: np.ndarray) -> tu
     )
 
 
-@_random(25)
+@examples(25)
 @given(simulation_cases())
 def test_nothing_moves_outside_the_repositories_in_question(case: SimulationCase) -> None:
     rows, of = case.question.rows, case.frames.artifacts.repository
@@ -161,7 +157,7 @@ def test_nothing_moves_outside_the_repositories_in_question(case: SimulationCase
         assert [row.effect for row in again.repositories] == [row.effect for row in candidate.repositories]
 
 
-@_random(40)
+@examples(40)
 @given(simulation_cases())
 def test_keeping_everything_saves_exactly_nothing(case: SimulationCase) -> None:
     keep = same_everywhere(_KEEP_ALL, len(case.world.repositories))
@@ -176,7 +172,7 @@ def test_keeping_everything_saves_exactly_nothing(case: SimulationCase) -> None:
         assert one.marginal_saving == ScopedMoney(repository=Money(Decimal(0)), registry=Money(Decimal(0)))
 
 
-@_random(30)
+@examples(30)
 @given(simulation_cases())
 def test_no_policy_at_all_is_the_same_as_none_in_question(case: SimulationCase) -> None:
     nothing = Proposal(
@@ -192,7 +188,7 @@ def test_no_policy_at_all_is_the_same_as_none_in_question(case: SimulationCase) 
     assert none.totals.cost.registry == none.totals.saving_low == Money(Decimal(0))
 
 
-@_random(30)
+@examples(30)
 @given(simulation_cases())
 def test_of_one_flat_price_the_promised_saving_is_the_smaller_one(case: SimulationCase) -> None:
     # Not so of tiers: where less is stored a byte may be worth more.
@@ -210,7 +206,7 @@ def test_of_one_flat_price_the_promised_saving_is_the_smaller_one(case: Simulati
             assert candidate.totals.saving_low == candidate.totals.saving_high == money
 
 
-@_random(30)
+@examples(30)
 @given(simulation_cases())
 def test_what_a_class_without_a_price_holds_is_unknown_and_never_nothing(case: SimulationCase) -> None:
     priceless = replace(case, prices=PriceBook())
@@ -232,7 +228,7 @@ def test_what_a_class_without_a_price_holds_is_unknown_and_never_nothing(case: S
 _SIZES = ("physical", "freed", "archived")
 
 
-@_random(30)
+@examples(30)
 @given(simulation_cases())
 def test_the_same_question_has_the_same_answer_whatever_was_asked_beside(case: SimulationCase) -> None:
     simulation = case.simulated()

@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.lifecycle.savings import Holdings
 from analyzer.model.results import ScopedBytes, ScopedMoney
@@ -21,16 +21,12 @@ from analyzer.model.verdicts import Outcome
 from tests.oracle import simulation as oracle
 from tests.oracle.simulation import SCOPES, Amount
 from tests.strategies.simulation import SimulationCase, draw_simulation, policies_of, simulation_cases
+from tests.support.examples import examples
 
 #: Amounts that never end as decimals are carried to 150 digits.
 _DUST = Fraction(1, 10**100)
 _MONEY = ("cost", "saving", "expiry_saving")
 _BYTES = ("physical_bytes", "freed_bytes", "archived_bytes")
-
-
-def _random(examples: int) -> settings:
-    """So many examples, more or fewer as the active profile's number (100 unless set)."""
-    return settings(max_examples=max(1, examples * settings().max_examples // 100))
 
 
 def assert_money(got: Money, expected: Amount, what: str) -> None:
@@ -66,7 +62,7 @@ def assert_row(got: RepositoryEffect, judged: oracle.Judged) -> None:
 
 # Shrinking a failure takes minutes, for every example is judged and priced twice.
 @pytest.mark.timeout(600)
-@_random(100)
+@examples(100)
 @given(simulation_cases())
 def test_every_figure_equals_a_slow_recount(case: SimulationCase) -> None:
     simulation, question = case.simulated(), case.question
@@ -128,7 +124,7 @@ def assert_order(rows: Sequence[RepositoryEffect]) -> None:
 
 
 @pytest.mark.timeout(600)
-@_random(30)
+@examples(30)
 @given(simulation_cases())
 def test_every_rule_brings_what_is_missing_without_it(case: SimulationCase) -> None:
     proposal = case.question.proposals[0]
@@ -202,7 +198,7 @@ def _seeded(count: int) -> list[SimulationCase]:
     return [draw_simulation(Random(seed)) for seed in range(count)]
 
 
-@_random(30)
+@examples(30)
 @given(simulation_cases())
 def test_replicas_say_what_their_own_policies_do(case: SimulationCase) -> None:
     frames, world = case.frames, case.world

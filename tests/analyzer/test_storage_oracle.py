@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.model.frames import Frames, Listed
@@ -27,6 +27,7 @@ from tests.strategies.frames import (
     image,
     index,
 )
+from tests.support.examples import examples
 
 NOW_MS = 20_000 * DAY_MS
 
@@ -75,15 +76,6 @@ REGISTRY_COLUMNS: dict[str, type] = dict.fromkeys(
     int,
 )
 AGE_COLUMNS: dict[str, type] = {"label": str, "physical_bytes": int}
-
-
-def _random(examples: int) -> settings:
-    """Settings for ``examples`` examples, more or fewer as the active profile's number (100 unless set)."""
-    return settings(
-        max_examples=max(1, examples * settings().max_examples // 100),
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
@@ -137,7 +129,7 @@ def _assert_schema(frame: pd.DataFrame, columns: dict[str, type]) -> None:
 
 # Shrinking a failure to its minimal example takes up to five minutes.
 @pytest.mark.timeout(600)
-@_random(400)
+@examples(400)
 @given(cases())
 def test_every_figure_agrees_with_the_oracle(case: Case) -> None:
     got, expected = _fast(case), _slow(case)
@@ -157,7 +149,7 @@ def test_storage_is_frozen() -> None:
 # --- properties that need no oracle ---------------------------------------------------------------
 
 
-@_random(100)
+@examples(100)
 @given(cases())
 def test_bounds_hold_in_every_row(case: Case) -> None:
     tables = _fast(case)
@@ -200,7 +192,7 @@ def test_bounds_hold_in_every_row(case: Case) -> None:
                 assert freed_archive <= min(freed, int(row[f"archive_bytes_{scope}"]))
 
 
-@_random(100)
+@examples(100)
 @given(cases())
 def test_rows_sum_to_totals(case: Case) -> None:
     tables = _fast(case)
@@ -235,7 +227,7 @@ def test_rows_sum_to_totals(case: Case) -> None:
     assert sum(int(age["physical_bytes"]) for age in tables.ages) == stored
 
 
-@_random(60)
+@examples(60)
 @given(cases(), st.integers(0, 400), st.integers(0, 400))
 def test_freeing_more_never_frees_less(case: Case, one: int, other: int) -> None:
     few = _fast(replace(case, stale_days=max(one, other)))
@@ -252,7 +244,7 @@ def test_freeing_more_never_frees_less(case: Case, one: int, other: int) -> None
             assert int(more[f"orphaned_freed_bytes_{scope}"]) <= int(more[f"untagged_freed_bytes_{scope}"])
 
 
-@_random(40)
+@examples(40)
 @given(cases())
 def test_without_tags_everything_is_freed(case: Case) -> None:
     frames = case.frames
@@ -268,7 +260,7 @@ def test_without_tags_everything_is_freed(case: Case) -> None:
             assert row[f"untagged_freed_archive_bytes_{scope}"] == row[f"archive_bytes_{scope}"]
 
 
-@_random(40)
+@examples(40)
 @given(cases())
 def test_pull_through_cache_repositories_share_nothing(case: Case) -> None:
     apart = replace(case.frames, repositories=case.frames.repositories.assign(pull_through_cache=True))
@@ -287,7 +279,7 @@ def test_pull_through_cache_repositories_share_nothing(case: Case) -> None:
                 assert value == row[column.removesuffix("_registry") + "_repository"], column
 
 
-@_random(40)
+@examples(40)
 @given(cases())
 def test_a_registry_does_not_depend_on_the_others(case: Case) -> None:
     """Each registry analysed by itself gives the rows that it has among the others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import find_families
@@ -17,6 +17,7 @@ from analyzer.pricing import bundled_prices
 from analyzer.references import parse_reference
 from analyzer.transfer import find_transfers
 from tests.strategies.frames import ArtifactSpec, RepositorySpec, build_frames, image
+from tests.support.examples import examples
 
 PLACES = (("111111111111", "eu-west-1"), ("111111111111", "us-east-1"), ("222222222222", "eu-west-1"))
 #: Registries that references name; the last was never read.
@@ -51,7 +52,7 @@ REFERENCES = st.builds(
     st.dictionaries(st.tuples(st.integers(0, 2), st.sampled_from(NAMES)), HELD, max_size=6),
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), REFERENCES), max_size=6, unique=True),
 )
-@settings(max_examples=80)
+@examples(80)
 def test_findings_are_what_a_search_through_every_registry_finds(
     fleet: dict[tuple[int, str], Held], uses: list[tuple[int, int, str]]
 ) -> None:

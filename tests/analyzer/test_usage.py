@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.errors import InputError
@@ -20,6 +20,7 @@ from analyzer.references import coverage_of, find_usage, parse_reference, up_to,
 from analyzer.references.resolution import read_texts, take_apart
 from tests.oracle.usage import Held, Meant, Repository, Searched, Told
 from tests.strategies.frames import ArtifactSpec, ManifestSpec, RepositorySpec, build_frames
+from tests.support.examples import examples
 
 PLACES = (
     ("111111111111", "eu-west-1"),
@@ -430,7 +431,7 @@ def references(draw: st.DrawFn) -> tuple[str, Meant]:
     return text, Meant(account if is_ours else "", region if is_ours else "", name, tag, by_digest, alias)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     drawn=repositories(),
     named=st.lists(references(), min_size=1, max_size=8),
@@ -486,7 +487,7 @@ def test_users_are_what_a_plain_search_finds(
     assert (left.elsewhere, left.cached) == (len(expected.elsewhere), len(expected.cached))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(references().map(lambda one: one[0]) | st.text("ab:/@.-_ 1sh56\n", max_size=16) | st.text()))
 def test_references_read_together_are_those_read_one_by_one(texts: list[str]) -> None:
     together = read_texts(texts)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from analyzer.lifecycle.parsing import parse_policy
@@ -20,6 +20,7 @@ from analyzer.model.verification import Act, Compared, Difference, Listing, Prev
 from analyzer.verification import compare
 from tests.oracle.lifecycle import Image, Verdict, evaluate_repository
 from tests.strategies.lifecycle import NOW_MS, LifecycleCase, World, arrays_of, lifecycle_cases
+from tests.support.examples import examples
 
 DAY = 86_400_000
 HOUR = DAY // 24
@@ -110,7 +111,7 @@ def judged(case: LifecycleCase, repository: int, policy: Policy) -> list[Verdict
     return evaluate_repository(case.world.repositories[repository], policy, case.now_ms)
 
 
-@settings(max_examples=70, deadline=None)
+@examples(70)
 @given(lifecycle_cases())
 def test_a_preview_that_says_what_the_rules_say_agrees(case: LifecycleCase) -> None:
     for repository, policy in enumerate(case.policy_per_repository):
@@ -134,7 +135,7 @@ def test_a_preview_that_says_what_the_rules_say_agrees(case: LifecycleCase) -> N
         assert found.blocked_shown == ()
 
 
-@settings(max_examples=70, deadline=None)
+@examples(70)
 @given(lifecycle_cases(), st.data())
 def test_every_row_that_is_changed_is_a_disagreement_and_no_other(
     case: LifecycleCase, data: st.DataObject
@@ -180,7 +181,7 @@ def test_every_row_that_is_changed_is_a_disagreement_and_no_other(
         assert (found.without_child_slots is None) == (not expected)
 
 
-@settings(max_examples=70, deadline=None)
+@examples(70)
 @given(lifecycle_cases(), st.data())
 def test_a_snapshot_that_is_old_does_not_matter_where_no_index_is_new(
     case: LifecycleCase, data: st.DataObject

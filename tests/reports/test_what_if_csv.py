@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.model.frames import NO_TIME
 from analyzer.model.simulation import Effect, Simulation
@@ -21,6 +21,7 @@ from reports.csv_cells import neutral
 from reports.what_if_csv import IMAGE_COLUMNS, REPOSITORY_COLUMNS, what_if_csv
 from tests.reports.test_what_if_json import simulated, tags
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.examples import examples
 from tests.support.report_fixture import HOSTILE
 from tests.support.simulation_fixture import ARCHIVE, KEEP, build_simulation
 
@@ -190,7 +191,7 @@ def test_no_cell_of_hostile_text_runs_as_a_formula(rows: Any) -> None:
 
 
 @given(lifecycle_cases())
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_whatever_the_simulator_says_can_be_written(case: LifecycleCase) -> None:
     simulation = simulated(case)
     *repositories, _, total = read(simulation)

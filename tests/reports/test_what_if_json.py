@@ -11,7 +11,7 @@ from typing import Any
 import botocore.session
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.lifecycle.writing import policy_json
 from analyzer.model.frames import NO_TIME
@@ -26,6 +26,7 @@ from analyzer.simulation import Proposal, WhatIf, simulate
 from reports.usage import coverage_object, use_object
 from reports.what_if_json import render_what_if, what_if_chunks
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.examples import examples
 from tests.support.report_fixture import HOSTILE
 from tests.support.simulation_fixture import ARCHIVE, COVERAGE, KEEP, NOTHING, build_simulation
 
@@ -451,7 +452,7 @@ def simulated(case: LifecycleCase) -> Simulation:
 
 
 @given(lifecycle_cases())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_every_artifact_stands_where_its_verdict_puts_it(case: LifecycleCase) -> None:
     simulation = simulated(case)
     found = answer(simulation)

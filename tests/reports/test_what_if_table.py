@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.model.results import UNKNOWN_SIZE, ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Replica, Simulation, SimulationWarning
@@ -21,6 +21,7 @@ from reports.what_if_table import what_if_text
 from reports.what_if_words import change_text, place_of
 from tests.reports.test_what_if_json import simulated
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.examples import examples
 from tests.support.simulation_fixture import ARCHIVE, COVERAGE, KEEP, NOTHING, build_simulation
 
 _TOTALS = """\
@@ -435,7 +436,7 @@ def test_hostile_warnings_and_rules_control_nothing_either() -> None:
 
 
 @given(lifecycle_cases())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_whatever_the_simulator_says_can_be_shown(case: LifecycleCase) -> None:
     simulation: Simulation = simulated(case)
     text = what_if_text(simulation)

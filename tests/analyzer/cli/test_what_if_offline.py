@@ -18,7 +18,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.model import ListShape, Shape, StringShape, StructureShape
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from analyzer.cli import main
@@ -33,6 +33,7 @@ from tests.oracle.lifecycle import Image, Verdict, base_of, evaluate_slowly
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
 from tests.strategies.registries import sha256
 from tests.support.corpus import shared_path
+from tests.support.examples import examples
 from tests.support.report_fixture import HOSTILE
 
 Cli = Callable[..., Outcome]
@@ -943,7 +944,7 @@ def _answers(case: LifecycleCase, rng: random.Random, *, slots: bool) -> Iterato
 
 
 # A whole command for each step of shrinking would take minutes; the evaluator's own tests shrink.
-@settings(deadline=None, max_examples=100, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@examples(100, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(lifecycle_cases(), st.integers(0, 2**32), st.booleans())
 def test_the_oracle_says_the_same_of_what_the_cli_printed(
     case: LifecycleCase, seed: int, slots: bool

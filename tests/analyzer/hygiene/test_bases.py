@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import find_families
@@ -15,6 +15,7 @@ from analyzer.hygiene.platforms import Platforms
 from analyzer.model.frames import Frames
 from tests.oracle import bases as oracle
 from tests.strategies.frames import ArtifactSpec, ManifestSpec, RepositorySpec, build_frames, image
+from tests.support.examples import examples
 
 #: Two builds of a base of two layers; the lower one is older.
 OLD, NEW, NEWER = (50, 51), (52, 53), (54, 55)
@@ -159,7 +160,7 @@ def _fleets(draw: st.DrawFn) -> tuple[Frames, list[int], list[bool], list[bool]]
 
 
 @given(fleet=_fleets())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150)
 def test_random_fleets_agree_with_the_slow_twin(
     fleet: tuple[Frames, list[int], list[bool], list[bool]],
 ) -> None:

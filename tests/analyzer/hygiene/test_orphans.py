@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import REFERRER
@@ -30,6 +30,7 @@ from tests.strategies.frames import (
     index,
 )
 from tests.support.estates import estate_of, usage_of
+from tests.support.examples import examples
 
 NOW_MS = 20_000 * DAY_MS
 OLD = NOW_MS - 20 * DAY_MS
@@ -134,7 +135,7 @@ def test_a_referrer_that_a_workload_names_stays() -> None:
 
 
 @given(case=cases(), more=st.sets(st.integers(1, 9), max_size=2))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(40)
 def test_random_repositories_agree_with_a_recount(case: Case, more: set[int]) -> None:
     frames = case.frames
     told = estate_of(

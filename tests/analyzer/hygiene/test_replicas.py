@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import REFERRER
@@ -32,6 +32,7 @@ from tests.strategies.frames import (
     index,
 )
 from tests.support.estates import estate_of, usage_of
+from tests.support.examples import examples
 
 NOW_MS = 20_000 * DAY_MS
 OLD = NOW_MS - 40 * DAY_MS
@@ -118,7 +119,7 @@ def test_recorded_pulls_contradict_what_ecr_shows() -> None:
 
 
 @given(case=cases(), data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(40)
 def test_random_replicas_agree_with_a_recount(case: Case, data: st.DataObject) -> None:
     frames = case.frames
     count = len(frames.artifacts.digest_id)

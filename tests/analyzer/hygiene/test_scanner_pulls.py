@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import IMAGE
@@ -37,6 +37,7 @@ from tests.strategies.frames import (
     index,
 )
 from tests.support.estates import estate_of, usage_of
+from tests.support.examples import examples
 
 PRICES = bundled_prices()
 ACCOUNT, REGION = "111111111111", "eu-west-1"
@@ -186,7 +187,7 @@ _DAYS = st.integers(FIRST, TODAY - 1)
     by_tag=st.lists(st.tuples(_DAYS, st.integers(1, 7)), max_size=2),
     apart=st.lists(st.sampled_from([TODAY - 3, TODAY - 10]), max_size=2),
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_random_pulls_agree_with_a_search_through_them_all(
     ages: list[int],
     pulled: list[int],

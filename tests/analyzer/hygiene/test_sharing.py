@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from analyzer.families import find_families
 from analyzer.hygiene.blobs import ClassBytes, find_blobs
@@ -14,6 +14,7 @@ from analyzer.model.frames import NO_TIME, Frames
 from analyzer.model.records import PUBLIC_REGION, ImageStatus
 from tests.oracle import layer_sharing as oracle
 from tests.strategies.frames import DAY_MS, ArtifactSpec, Case, RepositorySpec, build_frames, cases, image
+from tests.support.examples import examples
 
 KEY = "arn:aws:kms:eu-west-1:111111111111:key/a"
 SIZES = {20: 5, 21: 100, 22: 30, 23: 7, 24: 11}
@@ -136,7 +137,7 @@ def test_an_image_of_unknown_push_leaves_open_since_when_its_layers_are_there() 
 
 
 @given(case=cases())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150)
 def test_random_registries_agree_with_the_slow_twin(case: Case) -> None:
     frames = case.frames
     expected = oracle.key_splits(frames)
@@ -159,7 +160,7 @@ def test_random_registries_agree_with_the_slow_twin(case: Case) -> None:
 
 
 @given(case=cases())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(50)
 def test_one_key_for_all_splits_nothing_and_never_repeats_more_than_repositories_do(case: Case) -> None:
     frames = case.frames
     for split, whole in ((s, mountable(frames)[s.registry]) for s in splits(frames)):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import find_families
@@ -16,6 +16,7 @@ from analyzer.model.frames import NO_TIME, Frames, LifecycleFacts
 from analyzer.storage import analyze
 from tests.oracle import size_jumps as oracle
 from tests.strategies.frames import ArtifactSpec, ManifestSpec, RepositorySpec, build_frames, cases, image
+from tests.support.examples import examples
 
 MIB = 2**20
 
@@ -160,7 +161,7 @@ def _pushes(draw: st.DrawFn) -> Frames:
 
 
 @given(frames=st.one_of(_pushes(), cases().map(lambda case: case.frames)), data=st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(200)
 def test_random_pushes_agree_with_the_slow_twin(frames: Frames, data: st.DataObject) -> None:
     count = len(frames.artifacts.digest_id)
     one_of = st.sampled_from

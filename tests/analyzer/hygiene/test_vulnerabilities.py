@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.hygiene.checks import run_checks
@@ -26,6 +26,7 @@ from tests.strategies.frames import (
     index,
 )
 from tests.support.estates import estate_of
+from tests.support.examples import examples
 from tests.support.usage import usage_of, use
 
 PRICES = bundled_prices()
@@ -99,7 +100,7 @@ def test_indexes_attestations_and_public_images_are_not_expected_to_be_scanned()
 
 
 @given(case=cases(), data=st.data())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(30)
 def test_random_scans_agree_with_a_recount(case: Case, data: st.DataObject) -> None:
     frames = case.frames
     count = len(frames.artifacts.digest_id)

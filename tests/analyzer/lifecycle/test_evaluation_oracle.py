@@ -13,7 +13,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.lifecycle.evaluation import Evaluator, Options
@@ -21,14 +21,10 @@ from analyzer.model.frames import NO_TIME
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
 from tests.oracle.lifecycle import Step, Verdict, evaluate_slowly, trace_slowly
 from tests.strategies.lifecycle import LifecycleCase, World, draw_case, lifecycle_cases, worlds
+from tests.support.examples import examples
 
 #: Of each kind of verdict a run must hold some, or it compares nothing worth comparing.
 _SEEDED = 400
-
-
-def _random(examples: int) -> settings:
-    """So many examples, more or fewer as the active profile's number (100 unless set)."""
-    return settings(max_examples=max(1, examples * settings().max_examples // 100))
 
 
 def fast(case: LifecycleCase, *, children_take_slots: bool = True) -> Verdicts:
@@ -91,28 +87,28 @@ def assert_same(case: LifecycleCase, *, children_take_slots: bool = True) -> lis
 
 # Shrinking a failure takes minutes.
 @pytest.mark.timeout(600)
-@_random(400)
+@examples(400)
 @given(lifecycle_cases())
 def test_evaluator_says_what_the_oracle_says(case: LifecycleCase) -> None:
     assert_same(case)
 
 
 @pytest.mark.timeout(600)
-@_random(200)
+@examples(200)
 @given(lifecycle_cases())
 def test_evaluator_says_what_the_oracle_says_where_children_take_no_slots(case: LifecycleCase) -> None:
     assert_same(case, children_take_slots=False)
 
 
 @pytest.mark.timeout(600)
-@_random(60)
+@examples(60)
 @given(lifecycle_cases(), st.integers(-400, 800), st.integers(-1, 1))
 def test_they_agree_at_any_moment(case: LifecycleCase, days: int, more_ms: int) -> None:
     now_ms = case.now_ms + days * 86_400_000 + more_ms
     assert_same(LifecycleCase(case.world, case.policies, case.policy_of, now_ms))
 
 
-@_random(60)
+@examples(60)
 @given(lifecycle_cases())
 def test_one_evaluator_judges_many_sets_of_policies(case: LifecycleCase) -> None:
     world = case.world
@@ -123,7 +119,7 @@ def test_one_evaluator_judges_many_sets_of_policies(case: LifecycleCase) -> None
         assert as_records(got, of_all) == slow(of_all)
 
 
-@_random(60)
+@examples(60)
 @given(worlds())
 def test_without_any_policy_everything_is_kept(world: World) -> None:
     case = LifecycleCase(world, (), (-1,) * len(world.repositories), 0)
@@ -131,7 +127,7 @@ def test_without_any_policy_everything_is_kept(world: World) -> None:
     assert {verdict.reason for verdict in expected} <= {Reason.NO_POLICY}
 
 
-@_random(60)
+@examples(60)
 @given(lifecycle_cases())
 def test_evaluation_leaves_its_inputs_and_one_repository_leaves_the_others_alone(
     case: LifecycleCase,
@@ -148,7 +144,7 @@ def test_evaluation_leaves_its_inputs_and_one_repository_leaves_the_others_alone
             )
 
 
-@_random(60)
+@examples(60)
 @given(lifecycle_cases(), st.booleans())
 def test_trace_tells_every_rule_as_the_oracle_does(case: LifecycleCase, slots: bool) -> None:
     world, position = case.world, -1

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.lifecycle.explanation import explain
 from analyzer.lifecycle.parsing import InvalidPolicy
@@ -20,6 +20,7 @@ from analyzer.model.verdicts import Outcome
 from tests.analyzer.lifecycle.worlds import DAY_MS, NOW_MS, HandMade, Pushed, Repository, make_world, rule
 from tests.oracle.lifecycle import evaluate_repository, trace_slowly
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.examples import examples
 from tests.support.usage import listed
 
 
@@ -215,7 +216,7 @@ def test_the_trace_has_every_rule_with_its_reason() -> None:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(lifecycle_cases())
 def test_verdict_and_trace_are_those_of_the_slow_evaluator(case: LifecycleCase) -> None:
     world = case.world

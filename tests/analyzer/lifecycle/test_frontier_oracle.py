@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.families import find_families
@@ -20,6 +20,7 @@ from analyzer.model.units import Scope
 from analyzer.model.verdicts import Outcome
 from tests.oracle.frontier import Bytes, SlowFrontier
 from tests.strategies.frames import DAY_MS, cases
+from tests.support.examples import examples
 
 _BY = st.sampled_from(get_args(By))
 _SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -27,10 +28,6 @@ _COUNTS: dict[str, CountType] = {
     "images": CountType.IMAGE_COUNT_MORE_THAN,
     "days": CountType.SINCE_IMAGE_PUSHED,
 }
-
-
-def _random(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def _well_formed(steps: Steps, owners: int) -> None:
     assert steps.offsets[-1] == len(steps.n) == len(steps.kept)
 
 
-@_random(100)
+@examples(100)
 @given(_questions())
 def test_every_n_stores_what_marking_and_counting_it_alone_finds(question: _Question) -> None:
     frontier, slow, chosen = question.swept(), question.slow(), question.repositories()
@@ -147,7 +144,7 @@ def test_every_n_stores_what_marking_and_counting_it_alone_finds(question: _Ques
                 assert found == slow.of_repository(repository, n, scope), (n, repository, scope)
 
 
-@_random(100)
+@examples(100)
 @given(_questions())
 def test_every_n_agrees_with_judging_and_measuring_it_alone(question: _Question) -> None:
     question = replace(question, chosen=(True,) * len(question.chosen))

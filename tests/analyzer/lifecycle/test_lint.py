@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.lifecycle.lint import lint
 from analyzer.lifecycle.parsing import InvalidPolicy, parse_policy
@@ -22,6 +22,7 @@ from analyzer.pricing import bundled_prices
 from tests.analyzer.lifecycle.worlds import DAY_MS, NOW_MS, HandMade, Pushed, Repository, make_world, rule
 from tests.oracle.lifecycle import evaluate_repository, trace_slowly
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.examples import examples
 from tests.support.usage import listed
 
 UNTAGGED = rule(1, status=TagStatus.UNTAGGED, pushed=7)
@@ -477,7 +478,7 @@ def test_findings_are_sorted_by_severity_then_bytes_and_never_by_ids() -> None:
 # Against the slow evaluator.
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(lifecycle_cases())
 def test_what_is_said_of_rules_agrees_with_the_slow_evaluator(case: LifecycleCase) -> None:
     world = _as_world(case)
@@ -548,7 +549,7 @@ def _images_of(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(lifecycle_cases())
 def test_every_image_in_use_that_leaves_is_named_once(case: LifecycleCase) -> None:
     world = _as_world(case)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from analyzer.lifecycle.policy import Action, CountType, Policy, Rule, StorageClass, TagStatus
 from analyzer.model.records import ImageStatus
@@ -23,6 +23,7 @@ from tests.oracle.lifecycle import (
 from tests.oracle.policy import codes
 from tests.strategies.lifecycle import NOW_MS, World, images_of, policies, worlds
 from tests.strategies.policies import document_of
+from tests.support.examples import examples
 
 COUNT = CountType.IMAGE_COUNT_MORE_THAN
 PUSHED = CountType.SINCE_IMAGE_PUSHED
@@ -490,7 +491,7 @@ def test_trace_tells_each_rule_by_itself() -> None:
 # What the strategies promise.
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(worlds())
 def test_arrays_say_what_the_images_say(world: World) -> None:
     names = [image.digest for image in world.images]
@@ -509,7 +510,7 @@ def test_arrays_say_what_the_images_say(world: World) -> None:
     assert all(ids[k] < ids[k + 1] for k in range(len(world.repositories[0]) - 1))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(policies())
 def test_random_policies_are_valid(policy: Policy) -> None:
     assert codes(json.dumps(document_of(policy))) == set()

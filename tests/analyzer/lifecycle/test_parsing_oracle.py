@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.lifecycle.parsing import Code, InvalidPolicy, parse_policy
@@ -12,6 +12,7 @@ from analyzer.lifecycle.policy import Action, CountType, StorageClass, TagStatus
 from tests.analyzer.lifecycle.documents import document, tagged
 from tests.oracle.policy import codes, least_codes
 from tests.strategies.policies import draw_document, policy_documents
+from tests.support.examples import examples
 
 KEYS = sorted(
     {"rulePriority", "description", "selection", "action", "type", "targetStorageClass", "extra"}
@@ -38,7 +39,7 @@ def found(text: str) -> set[str]:
     return set()
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(policy_documents())
 def test_parser_and_oracle_agree_on_documents_with_slips(text: str) -> None:
     assert least_codes(text) <= found(text) <= codes(text)

@@ -8,12 +8,13 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.errors import InputError
 from analyzer.lifecycle.parsing import parse_policy
 from analyzer.lifecycle.plans import Plan, PlannedAction, PlannedPolicy, policies_of_plan, read_plan
+from tests.support.examples import examples
 
 Document = dict[str, Any]
 ACCOUNT = "123456789012"
@@ -724,7 +725,7 @@ def places(value: object) -> list[tuple[Any, Any]]:
     return [*((value, key) for key in keys), *inner]
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(st.integers(0, 2**32), st.integers(1, 4))
 def test_no_document_does_more_than_be_refused(seed: int, damages: int) -> None:
     rng = random.Random(seed)
@@ -746,7 +747,7 @@ def test_no_document_does_more_than_be_refused(seed: int, damages: int) -> None:
         assert one.policy is None or not one.errors
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.text())
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     with pytest.raises(InputError):

@@ -7,10 +7,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.oracle.policy import codes, least_codes
 from tests.strategies.policies import draw_document, policy_documents
+from tests.support.examples import examples
 
 #: Every code there is; a rule that breaks one and nothing else is below.
 CODES = {
@@ -166,7 +167,7 @@ def test_what_follows_from_another_fault_is_told_apart() -> None:
     assert least_codes(surplus) == {"SELECTION_SCHEMA"}
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(policy_documents())
 def test_the_least_is_part_of_all_and_empty_only_with_it(text: str) -> None:
     assert least_codes(text) <= codes(text) <= CODES

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from analyzer.lifecycle.evaluation import Evaluator
 from analyzer.lifecycle.needed import Needs, find_needs
@@ -21,6 +21,7 @@ from tests.oracle import recommendation as oracle
 from tests.oracle.lifecycle import DAY_MS, Image
 from tests.strategies.lifecycle import NOW_MS, World, arrays_of
 from tests.strategies.policies import RANDOMS
+from tests.support.examples import examples
 
 #: Tags of a few families, told apart as a person would.
 _FAMILIES = {
@@ -163,11 +164,7 @@ def _with_blobs(rng: Random, world: World) -> Frames:
     return replace(frames, manifests=manifests, blob_size_bytes=sizes)
 
 
-def _random(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@_random(60)
+@examples(60)
 @given(RANDOMS)
 def test_needed_images_are_those_of_the_slow_recount(rng: Random) -> None:
     case = _draw(rng, most=7, tags=list(_FAMILIES))
@@ -179,7 +176,7 @@ def test_needed_images_are_those_of_the_slow_recount(rng: Random) -> None:
     assert {digest for digest, one in zip(digests, needs.lasting, strict=True) if one} == slow.lasting
 
 
-@_random(15)
+@examples(15)
 @given(RANDOMS)
 def test_the_policy_found_frees_as_much_as_the_best_of_all_that_are_safe(rng: Random) -> None:
     case = _draw(rng, most=5, tags=list(_FAMILIES))

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer import holdings
@@ -21,6 +21,7 @@ from analyzer.model.verdicts import Outcome
 from analyzer.storage import analyze
 from tests.oracle import savings as oracle
 from tests.strategies.frames import cases
+from tests.support.examples import examples
 
 _OUTCOMES = (Outcome.KEPT, Outcome.EXPIRED, Outcome.TRANSITIONED)
 _SCOPES = ("repository", "registry")
@@ -78,18 +79,9 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, int]]:
     return [{str(name): int(value) for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _random(examples: int) -> settings:
-    """Settings for ``examples`` examples, more or fewer as the active profile's number (100 unless set)."""
-    return settings(
-        max_examples=max(1, examples * settings().max_examples // 100),
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-
-
 # Shrinking a failure to its minimal example takes up to five minutes.
 @pytest.mark.timeout(600)
-@_random(150)
+@examples(150)
 @given(_measurements(), st.sampled_from([1, 3, 8, 1 << 16]))
 def test_savings_equal_a_recount_of_sets(
     drawn: tuple[Frames, tuple[int, ...], tuple[int, ...]], references_at_once: int
@@ -101,7 +93,7 @@ def test_savings_equal_a_recount_of_sets(
     assert _rows(savings.registries) == expected.registries
 
 
-@_random(30)
+@examples(30)
 @given(_measurements())
 def test_what_is_there_before_is_what_the_storage_analysis_says(
     drawn: tuple[Frames, tuple[int, ...], tuple[int, ...]],
@@ -130,7 +122,7 @@ def test_what_is_there_before_is_what_the_storage_analysis_says(
         assert _rows(ours[columns]) == _rows(theirs[columns])
 
 
-@_random(30)
+@examples(30)
 @given(_measurements())
 def test_expiring_more_never_frees_less(drawn: tuple[Frames, tuple[int, ...], tuple[int, ...]]) -> None:
     frames, fewer, more = drawn
@@ -142,7 +134,7 @@ def test_expiring_more_never_frees_less(drawn: tuple[Frames, tuple[int, ...], tu
         assert (many.registries[f"freed_bytes_{scope}"] >= few.registries[f"freed_bytes_{scope}"]).all()
 
 
-@_random(30)
+@examples(30)
 @given(_measurements())
 def test_parts_are_never_more_than_their_whole(
     drawn: tuple[Frames, tuple[int, ...], tuple[int, ...]],
@@ -163,7 +155,7 @@ def test_parts_are_never_more_than_their_whole(
         assert (totals[f"{name}_registry"] <= totals[f"{name}_repository"]).all()
 
 
-@_random(30)
+@examples(30)
 @given(_measurements())
 def test_rows_and_what_is_shared_add_up_to_the_registry(
     drawn: tuple[Frames, tuple[int, ...], tuple[int, ...]],
@@ -183,7 +175,7 @@ def test_rows_and_what_is_shared_add_up_to_the_registry(
         assert (rest <= shared["physical_bytes"]).all(), name
 
 
-@_random(30)
+@examples(30)
 @given(_measurements())
 def test_what_is_left_is_what_there_was_less_what_went(
     drawn: tuple[Frames, tuple[int, ...], tuple[int, ...]],
@@ -207,7 +199,7 @@ def _come_true(frames: Frames, outcome: Sequence[int]) -> Frames:
     return replace(frames, artifacts=replace(artifacts, **columns))
 
 
-@_random(15)
+@examples(15)
 @given(_measurements())
 def test_measurements_do_not_disturb_each_other(
     drawn: tuple[Frames, tuple[int, ...], tuple[int, ...]],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import analyzer.lifecycle
 from analyzer.errors import InputError
@@ -21,6 +21,7 @@ from analyzer.model.units import from_ms
 from analyzer.model.verdicts import Outcome, Reason
 from tests.oracle.lifecycle import Image
 from tests.strategies.lifecycle import LifecycleCase, lifecycle_cases
+from tests.support.examples import examples
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OLDER_THAN_5_DAYS = Policy(
@@ -267,7 +268,7 @@ def _row_of(repository: int, image: Image) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(lifecycle_cases())
 def test_tables_say_what_the_evaluator_says(case: LifecycleCase) -> None:
     world = case.world

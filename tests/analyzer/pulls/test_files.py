@@ -7,12 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.pulls import files
 from analyzer.pulls.files import Extract, UnreadableFileError, read_file
 from analyzer.pulls.records import Rules
+from tests.support.examples import examples
 from tests.support.trails import OWNER, REGION, layer, other_record, packed, record
 
 _RULES = Rules()
@@ -54,7 +55,7 @@ def test_every_form_of_file_gives_the_same_pulls(text: Any, pack: Any) -> None:
     assert _rows(read_file(pack(text(records).encode()), _RULES)) == _all(records)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.integers(0, 5), max_size=30), st.integers(1, 4_000))
 def test_reading_in_pieces_is_reading_whole(kinds: list[int], piece: int) -> None:
     nested = {"eventVersion": "1.08", "eventName": "BatchGetImage"}

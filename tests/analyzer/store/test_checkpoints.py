@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
@@ -27,6 +27,7 @@ from analyzer.store.snapshots import last_run, load_gaps, snapshots_of_run
 from analyzer.store.writer import Store
 from tests.analyzer.store.examples import HOST, KEY, image, read_of
 from tests.strategies.registries import sha256
+from tests.support.examples import examples
 
 _NOW = 1_700_000_000_000
 _OTHER = replace(KEY, region="us-east-1")
@@ -70,7 +71,7 @@ _READ = st.builds(
 _CHECKPOINT = st.builds(Checkpoint, _READ, st.lists(_GAP, max_size=2).map(tuple), st.integers(1, _NOW))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(_CHECKPOINT, max_size=4, unique_by=lambda point: point.read.key))
 def test_checkpoints_come_back_as_they_were(sqlite_clean: Database, points: list[Checkpoint]) -> None:
     store = _store(sqlite_clean)

@@ -22,9 +22,10 @@ from analyzer.store.engine import Database
 from analyzer.store.schema import upgrade_schema
 from analyzer.store.snapshots import last_run, snapshots_of_run
 from tests.analyzer.store.examples import KEY, commit, image, read_of
-from tests.analyzer.store.twin import assert_rebuilt, play, some_examples
+from tests.analyzer.store.twin import assert_rebuilt, play
 from tests.strategies.registries import Night, histories
 from tests.support.databases import Provider, opened
+from tests.support.examples import database_examples
 
 _PAIRS = [
     ("sqlite", "postgresql"),
@@ -74,7 +75,7 @@ def test_every_row_arrives_and_the_next_night_goes_on(pair: tuple[Provider, Prov
             assert connection.execute(select(tables.lease.c.fence)).all() == [(1,)]
 
 
-@some_examples(0.05)
+@database_examples(5)
 @given(history=histories(nights=4))
 def test_every_snapshot_of_a_copy_from_sqlite_to_postgresql_is_rebuilt(
     sqlite: Provider, postgresql: Provider, history: list[Night]
@@ -183,6 +184,7 @@ _KILLED = """
 import os, signal, sys
 from analyzer.store import database_copy
 from analyzer.store.engine import Database
+from tests.support.examples import database_examples
 
 def kill(table, rows):
     if table == sys.argv[3]:

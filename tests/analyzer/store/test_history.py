@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from tests.analyzer.store.twin import play, some_examples
+from tests.analyzer.store.twin import play
 from tests.strategies.registries import Night, histories
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 
 
-@some_examples(1)
+@database_examples(100)
 @given(history=histories())
 def test_past_snapshots_and_frames_equal_the_naive_copies_on_sqlite(
     sqlite: Provider, history: list[Night]
@@ -17,7 +18,7 @@ def test_past_snapshots_and_frames_equal_the_naive_copies_on_sqlite(
     play(sqlite.clean(), history)
 
 
-@some_examples(0.15)
+@database_examples(15)
 @given(history=histories())
 def test_past_snapshots_and_frames_equal_the_naive_copies_on_postgresql(
     postgresql: Provider, history: list[Night]

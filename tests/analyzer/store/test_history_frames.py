@@ -25,17 +25,18 @@ from analyzer.store.snapshots import SnapshotRef, last_run, rebuild, snapshots_o
 from analyzer.store.writer import Store
 from tests.analyzer.lifecycle.test_plans import policy_text
 from tests.analyzer.store.examples import HOST, commit, image, read_of
-from tests.analyzer.store.twin import play, some_examples
+from tests.analyzer.store.twin import play
 from tests.oracle.back_test import Night as Past
 from tests.oracle.lifecycle import DAY_MS, Image
 from tests.strategies.history import BEGIN_MS
 from tests.strategies.registries import Night, histories
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 from tests.support.trails import OWNER, REGION, record
 from tests.support.written_past import write_nights
 
 
-@some_examples(0.6)
+@database_examples(60)
 @given(history=histories(), keep=st.sampled_from([None, 1, 2]))
 def test_every_night_of_the_past_equals_its_rebuilt_snapshot_on_sqlite(
     sqlite: Provider, history: list[Night], keep: int | None
@@ -43,7 +44,7 @@ def test_every_night_of_the_past_equals_its_rebuilt_snapshot_on_sqlite(
     _hold(sqlite.clean(), history, keep)
 
 
-@some_examples(0.1)
+@database_examples(10)
 @given(history=histories(), keep=st.sampled_from([None, 2]))
 def test_every_night_of_the_past_equals_its_rebuilt_snapshot_on_postgresql(
     postgresql: Provider, history: list[Night], keep: int | None

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from sqlalchemy import Connection
 
 from analyzer.model.frames import NO_TIME, Frames, LifecycleFacts
@@ -22,25 +22,12 @@ from tests.analyzer.store.examples import commit, read_of
 from tests.oracle.naive_store import NaiveStore
 from tests.strategies.registries import Night, histories, sha256, sha512
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 
 DAY_MS = 86_400_000
 
 
-def _random(share: float) -> settings:
-    """Settings for ``share`` of the examples that the active profile asks for."""
-    return settings(
-        max_examples=max(1, round(settings().max_examples * share)),
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.too_slow,
-            HealthCheck.data_too_large,
-            # The provider empties its database for every example.
-            HealthCheck.function_scoped_fixture,
-        ],
-    )
-
-
-@_random(0.25)
+@database_examples(25)
 @given(history=histories())
 def test_facts_of_every_snapshot_equal_the_naive_copies_on_sqlite(
     sqlite: Provider, history: list[Night]
@@ -48,7 +35,7 @@ def test_facts_of_every_snapshot_equal_the_naive_copies_on_sqlite(
     _play(sqlite.clean(), history)
 
 
-@_random(0.06)
+@database_examples(6)
 @given(history=histories())
 def test_facts_of_every_snapshot_equal_the_naive_copies_on_postgresql(
     postgresql: Provider, history: list[Night]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.model.pulls import Machine
 from analyzer.store.engine import Database
 from analyzer.store.machines import forget_machines, machine_regions, remember_machines
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 
 _MACHINES = st.builds(
     Machine,
@@ -30,7 +31,7 @@ def _regions(database: Database, names: set[str] | None = None) -> dict[str, str
 
 
 @given(st.lists(st.lists(_MACHINES, max_size=6), max_size=3), st.integers(0, 5))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@database_examples(25)
 def test_what_was_seen_last_is_remembered(
     sqlite: Provider, batches: list[list[Machine]], before_day: int
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, func, insert, select
 
@@ -27,6 +27,7 @@ from analyzer.store.writer import Store
 from tests.analyzer.store.examples import commit, image, read_of
 from tests.strategies.registries import sha256, sha512
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 
 _POOL = (*(sha256(f"{n}") for n in range(5)), sha512("0"), sha512("1"))
 #: Sizes of blobs by their place in the pool: drawn manifests agree on them.
@@ -72,11 +73,7 @@ def _image(name: str, *blobs: tuple[str, int]) -> Manifest:
     return Manifest(sha256(name), Kind.IMAGE, "image", 100, layers)
 
 
-@settings(
-    max_examples=max(1, settings().max_examples // 2),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@database_examples(50)
 @given(manifests=_MANIFESTS)
 def test_manifests_come_back_as_they_were_stored(sqlite: Provider, manifests: list[Manifest]) -> None:
     database = sqlite.clean()

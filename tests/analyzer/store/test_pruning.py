@@ -36,10 +36,11 @@ from analyzer.store.snapshots import SnapshotRef, last_run, load_gaps, rebuild, 
 from analyzer.store.tag_history import load_tag_history
 from analyzer.store.writer import Store
 from tests.analyzer.store.examples import HOST, KEY, REPOSITORY, commit, image, read_of
-from tests.analyzer.store.twin import play, some_examples
+from tests.analyzer.store.twin import play
 from tests.oracle.naive_store import NaiveStore
 from tests.strategies.registries import Night, histories
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 
 _DAY_MS = 86_400_000
 _OTHER = RegistryKey("aws", "111111111111", "us-east-1")
@@ -74,7 +75,7 @@ _HISTORIES = histories(nights=7, registries=2)
 _GAPS = st.lists(st.sampled_from((1, 1, 3, 9)), min_size=7, max_size=7)
 
 
-@some_examples(0.2)
+@database_examples(20)
 @given(history=_HISTORIES, gaps=_GAPS, rule=_RULES)
 def test_kept_snapshots_and_later_ones_equal_the_naive_copies_on_sqlite(
     sqlite: Provider, history: list[Night], gaps: list[int], rule: str
@@ -82,7 +83,7 @@ def test_kept_snapshots_and_later_ones_equal_the_naive_copies_on_sqlite(
     _play(sqlite.clean(), _spaced(history, gaps), rule)
 
 
-@some_examples(0.05)
+@database_examples(5)
 @given(history=_HISTORIES, gaps=_GAPS, rule=_RULES)
 def test_kept_snapshots_and_later_ones_equal_the_naive_copies_on_postgresql(
     postgresql: Provider, history: list[Night], gaps: list[int], rule: str
@@ -328,6 +329,7 @@ from analyzer.retention import parse_retention
 from analyzer.store.engine import Database
 from analyzer.store.pruning import prune_registry, registry_keys
 from analyzer.store.writer import Store
+from tests.support.examples import database_examples
 
 database, left = Database(sys.argv[1]), int(sys.argv[2])
 store = Store(database, lambda: 0)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
@@ -39,6 +39,7 @@ from analyzer.store.pulls import PullStore, load_layer_sizes, load_pulls
 from tests.analyzer.store.examples import KEY, commit, image, read_of
 from tests.oracle.pulls import count_pulls
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 from tests.support.trails import OTHER, OWNER, REGION, layer, record, reduced_identity, role_identity
 
 _DAY = 20_731
@@ -127,7 +128,7 @@ def _calls(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     return calls
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@database_examples(60)
 @given(calls=_calls(), seed=st.integers(0, 2**32))
 def test_each_event_counts_once_in_any_order_and_any_number(
     sqlite: Provider, calls: list[list[dict[str, Any]]], seed: int
@@ -135,7 +136,7 @@ def test_each_event_counts_once_in_any_order_and_any_number(
     _hold_to_the_oracle(sqlite.clean(), calls, random.Random(seed))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@database_examples(8)
 @given(calls=_calls(), seed=st.integers(0, 2**32))
 def test_on_postgresql_too(postgresql: Provider, calls: list[list[dict[str, Any]]], seed: int) -> None:
     _hold_to_the_oracle(postgresql.clean(), calls, random.Random(seed))

@@ -23,9 +23,9 @@ from analyzer.store.frames import load_frames
 from analyzer.store.history_frames import load_history
 from analyzer.store.snapshots import SnapshotRef, last_run, snapshots_of_run
 from analyzer.store.writer import Store
-from tests.analyzer.store.twin import some_examples
 from tests.strategies.registries import Night, histories
 from tests.support.databases import Provider
+from tests.support.examples import database_examples
 
 _FIRST_DAY = 20_000
 
@@ -53,7 +53,7 @@ def _play(database: Database, nights: list[Night]) -> list[int]:
     return runs
 
 
-@some_examples(0.12)
+@database_examples(12)
 @given(nights=histories())
 def test_every_day_has_what_its_night_held_and_flows_are_the_difference(
     sqlite: Provider, nights: list[Night]
@@ -61,7 +61,7 @@ def test_every_day_has_what_its_night_held_and_flows_are_the_difference(
     _hold(sqlite.clean(), nights)
 
 
-@some_examples(0.02)
+@database_examples(2)
 @given(nights=histories())
 def test_the_same_on_postgresql(postgresql: Provider, nights: list[Night]) -> None:
     _hold(postgresql.clean(), nights)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, event, settings
+from hypothesis import event
 from sqlalchemy import func, select
 
 from analyzer.errors import InputError
@@ -29,20 +29,6 @@ from tests.strategies.registries import Night
 
 #: Takes snapshots out of the store and of its twin.
 Prune = Callable[[Store, NaiveStore], None]
-
-
-def some_examples(share: float) -> settings:
-    """Settings for ``share`` of the examples that the active profile asks for."""
-    return settings(
-        max_examples=max(1, round(settings().max_examples * share)),
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.too_slow,
-            HealthCheck.data_too_large,
-            # The provider empties its database for every example.
-            HealthCheck.function_scoped_fixture,
-        ],
-    )
 
 
 def play(database: Database, history: Sequence[Night], prune: Prune | None = None) -> NaiveStore:
