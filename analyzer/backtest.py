@@ -15,8 +15,9 @@ import numpy as np
 from analyzer.families import UNKNOWN
 from analyzer.later_uses import NEVER, Later, later_uses
 from analyzer.lifecycle.census import DAY_MS
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy
-from analyzer.lifecycle.replay import Past, Verdict
+from analyzer.lifecycle.replay import Verdict, replay
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64
 from analyzer.model.history import (
     BackTest,
@@ -62,8 +63,8 @@ def back_test(
     images that were needed so many ``examples`` are named.
     """
     history = past.history
-    replay = past.replay(policies, past.everywhere(policy_of))
-    taken = replay.verdicts
+    replayed = replay(past, policies, past.everywhere(policy_of))
+    taken = replayed.verdicts
     later = later_uses(past, taken)
     needed = np.zeros(len(taken.artifact), np.bool_)
     for use in later.uses.values():

@@ -16,7 +16,8 @@ import numpy as np
 
 from analyzer.families import spans
 from analyzer.lifecycle.census import DAY_MS
-from analyzer.lifecycle.replay import Past, Verdict
+from analyzer.lifecycle.past import Past
+from analyzer.lifecycle.replay import Verdict
 from analyzer.model.frames import Bools, Int64
 from analyzer.model.history import LaterKind, Spans
 from analyzer.references.parsing import RegistryKind

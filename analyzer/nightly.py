@@ -24,9 +24,9 @@ from analyzer.hygiene.judging import Agreements, judge
 from analyzer.lifecycle.frontier import sweep
 from analyzer.lifecycle.frontier_pricing import price_frontier
 from analyzer.lifecycle.in_force import policies_in_force
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.recommend import InForce
-from analyzer.lifecycle.replay import Past
 from analyzer.loading import Loaded, load
 from analyzer.model.frames import Frames, Int64, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier

@@ -19,9 +19,10 @@ from analyzer.backtest import tags_at
 from analyzer.holdings import references_of
 from analyzer.lifecycle.census import DAY_MS
 from analyzer.lifecycle.parsing import parse_policy
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.refusals import InvalidPolicy
-from analyzer.lifecycle.replay import Past, Replay
+from analyzer.lifecycle.replay import replay
 from analyzer.model.frames import NO_MANIFEST, NO_TIME, Int64
 from analyzer.model.history import Fate, ImageOutcome, Outcomes, PolicyOutcome, ValueSpans
 from analyzer.model.units import from_ms
@@ -129,8 +130,8 @@ def _judged(
     """What is said of the repositories ``wanted``; archiving is none of it, for nothing leaves by that."""
     keep = np.isin(of.of, wanted) & (number_of[of.value] >= 0)
     in_force = ValueSpans(of.of[keep], of.first[keep], of.gone[keep], number_of[of.value[keep]])
-    replay: Replay = past.replay(policies, in_force, remembering=False, ahead=True)
-    verdicts, judged = replay.verdicts, replay.judged
+    replayed = replay(past, policies, in_force, remembering=False, ahead=True)
+    verdicts, judged = replayed.verdicts, replayed.judged
     found = {int(row): _Said([], []) for row in wanted.tolist()}
     columns = (verdicts.artifact, verdicts.night, verdicts.at_ms, verdicts.rule, verdicts.outcome)
     for artifact, night, at_ms, rule, outcome in zip(*(column.tolist() for column in columns), strict=True):

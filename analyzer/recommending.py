@@ -18,10 +18,10 @@ from analyzer.backtest import back_test, policies_of
 from analyzer.families import Families
 from analyzer.lifecycle.evaluation import Evaluator
 from analyzer.lifecycle.needed import Needs, find_needs
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.recommend import Advice, Adviser, InForce, basis, policy_of
 from analyzer.lifecycle.recommend_fleet import FleetFound, search_default
-from analyzer.lifecycle.replay import Past
 from analyzer.lifecycle.writing import policy_json
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts
 from analyzer.model.recommendation import (

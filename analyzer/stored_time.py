@@ -15,7 +15,8 @@ import numpy as np
 
 from analyzer.families import IMAGE, REFERRER, spans
 from analyzer.holdings import changes, references_of, runs_of_repositories, sharing_groups, sort_rows
-from analyzer.lifecycle.replay import Past, Verdict
+from analyzer.lifecycle.past import Past
+from analyzer.lifecycle.replay import Verdict
 from analyzer.model.frames import Bools, Int64
 from analyzer.model.records import ImageStatus
 from analyzer.model.verdicts import Outcome

@@ -17,10 +17,10 @@ from analyzer.errors import InputError
 from analyzer.families import Families, find_families
 from analyzer.lifecycle.in_force import policies_in_force
 from analyzer.lifecycle.parsing import warnings as policy_warnings
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.plans import Plan, PlannedPolicy, policies_of_plan
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.refusals import InvalidPolicy
-from analyzer.lifecycle.replay import Past
 from analyzer.model.frames import Frames, Int64, LifecycleFacts
 from analyzer.model.records import Gap
 from analyzer.model.simulation import Simulation

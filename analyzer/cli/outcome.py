@@ -26,7 +26,7 @@ def outcome_command(context: click.Context, repositories: tuple[str, ...]) -> in
     """
     from fnmatch import fnmatchcase
 
-    from analyzer.lifecycle.replay import Past
+    from analyzer.lifecycle.past import Past
     from analyzer.outcomes import policy_outcomes
     from analyzer.store.history_frames import load_history
     from analyzer.store.opening import open_database

@@ -146,7 +146,7 @@ class _Asked:
         from dataclasses import replace
 
         from analyzer.acceptance import split_gaps
-        from analyzer.lifecycle.replay import Past
+        from analyzer.lifecycle.past import Past
         from analyzer.model.recommendation import RecommendOptions
         from analyzer.model.units import to_ms
         from analyzer.recommending import RecommendQuestion, back_tested

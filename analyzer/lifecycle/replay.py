@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from analyzer.families import Families, find_families, spans
-from analyzer.lifecycle.census import DAY_MS, NameMatches
-from analyzer.lifecycle.evaluation import Evaluator, Options
-from analyzer.lifecycle.policy import Action, CountType, Policy
+from analyzer.families import Families, spans
+from analyzer.lifecycle.agenda import Agenda
+from analyzer.lifecycle.census import DAY_MS
+from analyzer.lifecycle.evaluation import Evaluator
+from analyzer.lifecycle.past import Past
+from analyzer.lifecycle.policy import Policy
 from analyzer.model.frames import (
     NEVER_PULLED,
     NO_MANIFEST,
@@ -37,7 +38,7 @@ from analyzer.model.frames import (
     Manifests,
     UInt8,
 )
-from analyzer.model.history import History, Spans, ValueSpans
+from analyzer.model.history import ValueSpans
 from analyzer.model.records import ImageStatus
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
 
@@ -70,7 +71,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What ``Past.replay`` gives."""
+    """What `replay` gives."""
 
     #: Every artifact that was taken, each time it was; without memory, every verdict that a rule acts
     #: on an artifact or would, but for an index that holds it.
@@ -80,105 +81,24 @@ class Replay:
     moments: int
 
 
-class Moments:
-    """The moments of each registry, and nights as moments."""
+def replay(
+    past: Past,
+    policies: Sequence[Policy],
+    in_force: ValueSpans,
+    *,
+    remembering: bool = True,
+    ahead: bool = False,
+) -> Replay:
+    """What ``policies`` take in ``past``.
 
-    def __init__(self, history: History) -> None:
-        ms, night, firsts, counts = [], [], [], []
-        for registry in range(len(history.night_offsets) - 1):
-            taken = history.nights_of(registry)
-            upto = np.append(taken[1:], taken[-1:])
-            # The next night stands for the day that ends close to it.
-            between = np.maximum(0, (upto - taken - DAY_MS // 2) // DAY_MS)
-            steps = 1 + between
-            steps[-1:] = 1
-            number = spans(np.zeros(len(taken), np.int64), steps)
-            ms.append(np.repeat(taken, steps) + number * DAY_MS)
-            night.append(np.repeat(np.arange(len(taken)), steps))
-            firsts.append(np.concatenate((np.cumsum(steps) - steps, [int(steps.sum())])))
-            counts.append(int(steps.sum()))
-        nothing = [np.zeros(0, np.int64)]
-        self.counts = np.array(counts, np.int64)
-        self.offsets: Int64 = np.concatenate((np.zeros(1, np.int64), np.cumsum(self.counts)))
-        #: Of all registries, one after the other.
-        self.ms: Int64 = np.concatenate(nothing + ms)
-        self.night: Int64 = np.concatenate(nothing + night)
-        self._first: Int64 = np.concatenate(nothing + firsts)
-        self._first_offsets = history.night_offsets[:-1] + np.arange(len(counts))
-
-    def of_night(self, registry: Int64, night: Int64) -> Int64:
-        """The first moment of each ``night``; of one past the last, the number of moments."""
-        first: Int64 = self._first[self._first_offsets[registry] + night]
-        return first
-
-    def after(self, registry: Int64, ms: Int64) -> Int64:
-        """The first moment of each registry later than ``ms``; the number of moments where none is."""
-        found = np.zeros(len(ms), np.int64)
-        for number, (begin, end) in enumerate(pairwise(self.offsets.tolist())):
-            mine = registry == number
-            found[mine] = np.searchsorted(self.ms[begin:end], ms[mine], side="right")
-        return found
-
-
-class Past:
-    """A history made ready for any number of replays."""
-
-    def __init__(self, history: History, *, options: Options | None = None) -> None:
-        self.history = history
-        self.families: Families = find_families(history.frames)
-        self.moments = Moments(history)
-        self.options = options or Options()
-        self.name_matches = NameMatches(history.tag_names)
-        artifacts, repositories = history.frames.artifacts, history.frames.repositories
-        self.repository: Int64 = artifacts.repository.astype(np.int64)
-        self.registry_of: Int64 = repositories["registry"].to_numpy(np.int64)
-        count = len(repositories)
-        self.presence = _Located(history.presence, self.repository, self, count)
-        self.tags = _Located(history.tags, self.repository, self, count)
-        self.pulls = _Located(history.pulls, self.repository, self, count)
-        self.pairs = np.searchsorted(self.repository[self.families.parent], np.arange(count + 1))
-        self.here = np.full(len(self.repository), -1, np.int64)
-
-    def everywhere(self, policy_of: Int64) -> ValueSpans:
-        """The policies at positions ``policy_of`` (-1 for none) in each repository, all the time."""
-        rows = np.flatnonzero(policy_of >= 0)
-        nights = np.diff(self.history.night_offsets)[self.registry_of[rows]]
-        return ValueSpans(rows, np.zeros(len(rows), np.int32), nights.astype(np.int32), policy_of[rows])
-
-    def replay(
-        self,
-        policies: Sequence[Policy],
-        in_force: ValueSpans,
-        *,
-        remembering: bool = True,
-        ahead: bool = False,
-    ) -> Replay:
-        """What ``policies`` take, in force as ``in_force`` says: ``of`` repositories, ``value`` their policy.
-
-        ``remembering``, what was taken stays taken until it is pushed again, and what was archived
-        until it is restored, so that later moments are judged as they would have been. Without it every
-        moment is judged on what was there in truth. ``ahead``, what was there is judged at the time of the
-        next moment (the last at its own), and so is told what leaves until then.
-        """
-        run = _Run(self, policies, in_force, remembering=remembering, ahead=ahead)
-        return run.all()
-
-
-class _Located:
-    """Spans of artifacts as intervals of moments, those of one repository side by side."""
-
-    def __init__(self, of: Spans, repository: Int64, past: Past, repositories: int) -> None:
-        self.repository = repository[of.of]
-        registry = past.registry_of[self.repository]
-        self.first = past.moments.of_night(registry, of.first.astype(np.int64))
-        self.gone = past.moments.of_night(registry, of.gone.astype(np.int64))
-        self._offsets = np.searchsorted(self.repository, np.arange(repositories + 1))
-
-    def at(self, rows: Int64, moment: int) -> Int64:
-        """Positions of the spans of the repositories ``rows`` that hold at that moment."""
-        starts = self._offsets[rows]
-        found = spans(starts, self._offsets[rows + 1] - starts)
-        return found[(self.first[found] <= moment) & (moment < self.gone[found])]
+    ``in_force`` says where and when they are in force: ``of`` repositories, ``value`` their policy.
+    ``remembering``, what was taken stays taken until it is pushed again, and what was archived
+    until it is restored, so that later moments are judged as they would have been. Without it every
+    moment is judged on what was there in truth. ``ahead``, what was there is judged at the time of the
+    next moment (the last at its own), and so is told what leaves until then.
+    """
+    run = _Run(past, policies, in_force, remembering=remembering, ahead=ahead)
+    return run.all()
 
 
 class _Run:
@@ -205,16 +125,13 @@ class _Run:
         #: When each artifact was last taken, and archived; NO_TIME for never.
         self._removed_ms = np.full(count, NO_TIME)
         self._archived_ms = np.full(count, NO_TIME)
-        self._agenda: list[list[Int64]] = [[] for _ in range(int(past.moments.counts.max(initial=0)))]
+        self._agenda = Agenda(past, policies, in_force, ahead=ahead)
         self._verdicts: list[tuple[Int64, ...]] = []
         self._judged: list[tuple[Int64, ...]] = []
 
     def all(self) -> Replay:
-        self._plan()
-        for moment, rows in enumerate(self._agenda):
-            if rows:
-                self._step(moment, np.unique(np.concatenate(rows)))
-            rows.clear()
+        for moment, rows in self._agenda:
+            self._step(moment, rows)
         columns = [np.concatenate(column) for column in zip(*self._verdicts, strict=True)]
         artifact, presence, at, night, outcome, reason, rule = columns or [np.zeros(0, np.int64)] * 7
         verdicts = Verdict(
@@ -226,75 +143,6 @@ class _Run:
             Judged(*(judged or [np.zeros(0, np.int64)] * 3)),
             int(self._past.moments.counts.sum()),
         )
-
-    # When to look at which repository.
-
-    def _plan(self) -> None:
-        past, history = self._past, self._past.history
-        has_policy = np.zeros(len(past.registry_of), np.bool_)
-        counts_pulls = np.zeros(len(past.registry_of), np.bool_)
-        has_policy[self._in_force.of] = True
-        of_pulls = [
-            any(rule.count_type is CountType.SINCE_IMAGE_PULLED for rule in policy.rules)
-            for policy in self._policies
-        ]
-        counts_pulls[self._in_force.of[np.array(of_pulls, np.bool_)[self._in_force.value]]] = True
-        self._note(self._in_force.of, self._first)
-        for located, chosen in (
-            (past.presence, has_policy),
-            (past.tags, has_policy),
-            (past.pulls, counts_pulls),
-        ):
-            mine = chosen[located.repository]
-            for ends in (located.first, located.gone):
-                self._note(located.repository[mine], ends[mine])
-        presence = history.presence
-        restored = np.where(
-            presence.activated_at_ms == NO_TIME, presence.pushed_at_ms, presence.activated_at_ms
-        )
-        pulled = history.pulls.value.astype(np.int64) * DAY_MS + DAY_MS - 1
-        for count_type, limit, rows in self._limits():
-            chosen = np.zeros(len(past.registry_of), np.bool_)
-            chosen[rows] = True
-            if count_type is CountType.SINCE_IMAGE_TRANSITIONED:
-                self._note_passing(past.presence, presence.archived_at_ms, limit, chosen)
-                continue
-            self._note_passing(past.presence, restored, limit, chosen)
-            if count_type is CountType.SINCE_IMAGE_PULLED:
-                self._note_passing(past.pulls, pulled, limit, chosen)
-
-    def _limits(self) -> list[tuple[CountType, int, Int64]]:
-        """Every limit in days of the policies, with the repositories that it is in force in."""
-        found: dict[tuple[CountType, int], list[Int64]] = {}
-        order = np.argsort(self._in_force.value, kind="stable")
-        bounds = np.searchsorted(self._in_force.value[order], np.arange(len(self._policies) + 1))
-        for number, policy in enumerate(self._policies):
-            rows = self._in_force.of[order[bounds[number] : bounds[number + 1]]]
-            for rule in policy.rules:
-                if rule.count_type is not CountType.IMAGE_COUNT_MORE_THAN and len(rows):
-                    found.setdefault((rule.count_type, rule.count_number), []).append(rows)
-        return [(kind, days, np.unique(np.concatenate(rows))) for (kind, days), rows in found.items()]
-
-    def _note_passing(self, located: _Located, since_ms: Int64, days: int, chosen: Bools) -> None:
-        """Look again where something passes a limit of ``days`` while it is there."""
-        at = np.flatnonzero(chosen[located.repository] & (since_ms != NO_TIME))
-        repository = located.repository[at]
-        # Strictly more than the limit is needed.
-        moment = self._past.moments.after(self._past.registry_of[repository], since_ms[at] + days * DAY_MS)
-        if self._ahead:
-            moment = np.maximum(moment - 1, 0)
-        inside = (located.first[at] <= moment) & (moment < located.gone[at])
-        self._note(repository[inside], moment[inside])
-
-    def _note(self, repository: Int64, moment: Int64) -> None:
-        keep = moment < self._past.moments.counts[self._past.registry_of[repository]]
-        key = np.unique((moment[keep] << 32) | repository[keep])
-        moments = key >> 32
-        starts = np.flatnonzero(np.diff(moments, prepend=-1))
-        for begin, end in pairwise([*starts.tolist(), len(key)]):
-            self._agenda[int(moments[begin])].append(key[begin:end] & 0xFFFFFFFF)
-
-    # One moment.
 
     def _step(self, moment: int, rows: Int64) -> None:
         past = self._past
@@ -430,23 +278,10 @@ class _Run:
         self._archived_ms[artifact[~expired]] = now_ms[~expired]
         # What left may have held something, or hidden it from a rule: ECR may need another run.
         again = np.unique(rows[repository[at]])
-        self._note(again, np.full(len(again), moment + 1))
+        self._agenda.note(again, np.full(len(again), moment + 1))
         moved = at[~expired]
         if len(moved):
-            self._note_archived(np.unique(rows[repository[moved]]), moment)
-
-    def _note_archived(self, rows: Int64, moment: int) -> None:
-        """Look again where what was archived now passes a limit for archived images."""
-        registry = self._past.registry_of[rows]
-        now_ms = self._past.moments.ms[self._past.moments.offsets[registry] + moment]
-        limits = {
-            rule.count_number
-            for policy in self._policies
-            for rule in policy.rules
-            if rule.count_type is CountType.SINCE_IMAGE_TRANSITIONED and rule.action is Action.EXPIRE
-        }
-        for days in sorted(limits):
-            self._note(rows, self._past.moments.after(registry, now_ms + days * DAY_MS))
+            self._agenda.note_archived(np.unique(rows[repository[moved]]), moment)
 
 
 @dataclass(frozen=True, slots=True)

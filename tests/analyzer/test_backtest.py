@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from analyzer.backtest import back_test, policies_of
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Action, Policy
-from analyzer.lifecycle.replay import Past
 from analyzer.model.history import BackTest, LaterKind
 from analyzer.model.records import ImageStatus
 from analyzer.pricing import bundled_prices

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy
-from analyzer.lifecycle.replay import Past
+from analyzer.lifecycle.replay import replay
 from analyzer.model.history import History
 from tests.analyzer.lifecycle.worlds import rule
 from tests.benchmarks.back_test import POLICIES, figures
@@ -38,7 +39,7 @@ def test_small_repositories_come_out_the_same_day_by_day(history: History) -> No
     for policy in (Policy((rule(1, keep=2),)), Policy((rule(1, "1*", pushed=20), rule(2, keep=3)))):
         policy_of = np.full(len(sizes), -1)
         policy_of[rows] = 0
-        taken = past.replay([policy], past.everywhere(policy_of)).verdicts
+        taken = replay(past, [policy], past.everywhere(policy_of)).verdicts
         digests = history.digests(taken.artifact)
         for row in rows:
             mine = np.flatnonzero(past.repository[taken.artifact] == row).tolist()

@@ -12,7 +12,8 @@ from hypothesis import given
 from analyzer.backtest import back_test
 from analyzer.later_uses import NEVER, later_uses
 from analyzer.lifecycle.evaluation import Options
-from analyzer.lifecycle.replay import Past as Replayed
+from analyzer.lifecycle.past import Past as Replayed
+from analyzer.lifecycle.replay import replay
 from analyzer.model.history import LaterKind
 from analyzer.stored_time import saved_time
 from tests.oracle.back_test import (
@@ -47,8 +48,8 @@ def _hold(past: Past) -> None:
             else []
             for nights, policy in zip(past.repositories, past.policy_of, strict=True)
         ]
-        replay = replayed.replay(past.policies, replayed.everywhere(past.policy_array))
-        assert _told(written, replayed, replay.verdicts) == sorted(
+        again = replay(replayed, past.policies, replayed.everywhere(past.policy_array))
+        assert _told(written, replayed, again.verdicts) == sorted(
             (number, one.at_ms, one.digest, one.night, int(one.outcome), one.rule)
             for number, taken in enumerate(expected)
             for one in taken
@@ -68,7 +69,7 @@ def _told(written: Written, replayed: Replayed, verdicts: object) -> list[tuple[
 
 
 def _hold_uses(past: Past, written: Written, replayed: Replayed, expected: list[list[Taken]]) -> None:
-    verdicts = replayed.replay(past.policies, replayed.everywhere(past.policy_array)).verdicts
+    verdicts = replay(replayed, past.policies, replayed.everywhere(past.policy_array)).verdicts
     later = later_uses(replayed, verdicts)
     got = {}
     for at, artifact in enumerate(verdicts.artifact.tolist()):
@@ -87,7 +88,7 @@ def _hold_uses(past: Past, written: Written, replayed: Replayed, expected: list[
 
 
 def _hold_bytes(past: Past, replayed: Replayed, expected: list[list[Taken]]) -> None:
-    verdicts = replayed.replay(past.policies, replayed.everywhere(past.policy_array)).verdicts
+    verdicts = replay(replayed, past.policies, replayed.everywhere(past.policy_array)).verdicts
     saved = saved_time(replayed, verdicts)
     blobs = past.blobs
     for number, nights in enumerate(past.repositories):

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from analyzer.lifecycle.replay import Past
+from analyzer.lifecycle.past import Past
 from analyzer.model.history import Fate, Outcomes, PolicyOutcome
 from analyzer.outcomes import policy_outcomes
 from analyzer.store.engine import Database

@@ -12,9 +12,9 @@ from analyzer.families import Families, find_families
 from analyzer.lifecycle.evaluation import Evaluator
 from analyzer.lifecycle.frontier import least_numbers, sweep
 from analyzer.lifecycle.parsing import parse_policy
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.recommend import InForce
-from analyzer.lifecycle.replay import Past
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts
 from analyzer.model.history import History
 from analyzer.model.recommendation import RecommendOptions, Status

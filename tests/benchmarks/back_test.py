@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzer.backtest import back_test
+from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy, TagStatus
-from analyzer.lifecycle.replay import Past
+from analyzer.lifecycle.replay import replay
 from analyzer.model.history import BackTest, History
 from analyzer.model.units import GB
 from analyzer.model.verdicts import Outcome
@@ -54,8 +55,8 @@ def figures(history: History, past: Past, policy: Policy) -> Figures:
     """The back-test of ``policy`` everywhere in ``history``, and what stands in for pulls."""
     everywhere = np.zeros(len(history.frames.repositories), np.int64)
     in_force = past.everywhere(everywhere)
-    taken = past.replay([policy], in_force).verdicts.artifact
-    anew = past.replay([policy], in_force, remembering=False).verdicts
+    taken = replay(past, [policy], in_force).verdicts.artifact
+    anew = replay(past, [policy], in_force, remembering=False).verdicts
     last = len(history.night_ms)
     tagged = np.unique(history.tags.of[history.tags.gone == last])
     return Figures(
