@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -44,8 +44,6 @@ from analyzer.simulation import Proposal, WhatIf, simulate
 
 #: Images that a risk names.
 _EXAMPLES: Final = 3
-#: Digits of a difference of amounts; more than pricing gives.
-_DIGITS: Final = 200
 _NOTHING: Final = Money(Decimal(0))
 _NO_USE: Final = (
     "which images are in use is not known: no workloads were read, and no list was given with --in-use; "
@@ -415,8 +413,8 @@ class _Recommender:
                 registry=best.freed_bytes.registry - default.freed_bytes.registry,
             ),
             lost=ScopedMoney(
-                repository=_less(best.saving.repository, default.saving.repository),
-                registry=_less(best.saving.registry, default.saving.registry),
+                repository=best.saving.repository - default.saving.repository,
+                registry=best.saving.registry - default.saving.registry,
             ),
             repositories=len(found.settings),
             decided_by=tuple(deciding),
@@ -429,20 +427,10 @@ class _Recommender:
         return "/".join(part for part in place if part)
 
 
-def _less(one: Money, other: Money) -> Money:
-    """``one`` less ``other``, exactly; unknown where either is."""
-    reasons = tuple(sorted({*one.leaves_out, *other.leaves_out}))
-    if one.amount is None or other.amount is None:
-        return Money(None, one.currency, one.period, reasons)
-    with localcontext() as context:
-        context.prec = _DIGITS
-        return Money(one.amount - other.amount, one.currency, one.period, reasons)
-
-
 def _gain(effect: Effect, current: Effect | None) -> tuple[Money, Money]:
     if current is None:
         return effect.saving_low, effect.saving_high
-    ends = _less(effect.saving_low, current.saving_low), _less(effect.saving_high, current.saving_high)
+    ends = effect.saving_low - current.saving_low, effect.saving_high - current.saving_high
     amounts = [end.amount for end in ends]
     # Where the policy in force frees something of its own, the ends need not be in order.
     if amounts[0] is not None and amounts[1] is not None and amounts[1] < amounts[0]:

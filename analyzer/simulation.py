@@ -31,7 +31,7 @@ from analyzer.model.simulation import (
     Simulation,
     SimulationWarning,
 )
-from analyzer.model.units import Money, ScopeChoice, from_ms
+from analyzer.model.units import ScopeChoice, from_ms
 from analyzer.model.usage import Coverage, Usage
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
 from analyzer.pricing import PriceBook
@@ -397,7 +397,7 @@ class _Simulator:
                 alone_freed_bytes=alone.freed_bytes,
                 marginal_saving=ScopedMoney(
                     **{
-                        scope: _less(getattr(totals.saving, scope), getattr(without.saving, scope))
+                        scope: getattr(totals.saving, scope) - getattr(without.saving, scope)
                         for scope in SCOPES
                     }
                 ),
@@ -440,13 +440,6 @@ def _only(proposal: Proposal, used: Int64, policy: Policy) -> Proposal:
     """``proposal`` with ``policy`` in place of the one that it uses; without rules nothing happens."""
     policy_of = np.where(proposal.policy_of == used[0], 0 if policy.rules else -1, -1)
     return replace(proposal, policies=(policy,), texts=("",), policy_of=policy_of)
-
-
-def _less(one: Money, other: Money) -> Money:
-    """``one`` less ``other``, exactly; unknown where either is."""
-    if one.amount is None or other.amount is None:
-        return Money(None, leaves_out=tuple(sorted({*one.leaves_out, *other.leaves_out})))
-    return one + replace(other, amount=other.amount.copy_negate())
 
 
 def _most_first(row: RepositoryEffect) -> tuple[Any, ...]:

@@ -188,18 +188,20 @@ def _snapshot(report: Report) -> _Object:
         "run": report.run,
         "taken_from": iso(report.taken_from),
         "taken_to": iso(report.taken_to),
-        "registries": [
-            {
-                "partition": row.partition,
-                "account": row.account,
-                "region": row.region,
-                "snapshot": row.snapshot,
-                "run": row.run,
-                "taken_at": iso(row.taken_at),
-                "status": row.status,
-            }
-            for row in report.registries
-        ],
+        "registries": [_snapshot_of(row) for row in report.registries],
+    }
+
+
+def _snapshot_of(row: RegistryRow) -> _Object:
+    """The registry, and the snapshot of it that the report is about."""
+    return {
+        "partition": row.partition,
+        "account": row.account,
+        "region": row.region,
+        "snapshot": row.snapshot,
+        "run": row.run,
+        "taken_at": iso(row.taken_at),
+        "status": row.status,
     }
 
 
@@ -272,13 +274,7 @@ def _shared(report: Report, costs: Costs) -> _Object:
 def _registry(report: Report, costs: Costs, n: int, missing: Missing, uncounted: Missing) -> _Object:
     row: RegistryRow = report.registries[n]
     return {
-        "partition": row.partition,
-        "account": row.account,
-        "region": row.region,
-        "snapshot": row.snapshot,
-        "run": row.run,
-        "taken_at": iso(row.taken_at),
-        "status": row.status,
+        **_snapshot_of(row),
         "blob_mounting": row.blob_mounting or None,
         "blob_mounting_ever": row.blob_mounting_ever,
         "repositories": _unless_unknown(row.repositories, repositories_of_registry(row)),

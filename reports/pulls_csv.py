@@ -109,7 +109,7 @@ def finding_rows(findings: Sequence[TransferFinding]) -> Iterator[list[Cell]]:
             "" if cold.unknown else cold.foreign_bytes,
             usd_text(usd.low.amount),
             usd_text(usd.high.amount),
-            _reasons(usd),
+            "; ".join(reasons_of(usd)),
             finding.payer,
             finding.better_reference,
             "; ".join(finding.caveats),
@@ -146,7 +146,7 @@ def group_rows(groups: Sequence[TransferGroup]) -> Iterator[list[Cell]]:
             usd_text(group.usd.low.amount),
             usd_text(group.usd.high.amount),
             *[""] * 13,
-            _reasons(group.usd),
+            "; ".join(reasons_of(group.usd)),
         ]
         yield neutralised(cells)
 
@@ -187,7 +187,3 @@ def cost_rows(rows: Sequence[PullCost]) -> Iterator[list[Cell]]:
 
 def _ends(usd: MoneyRange | None) -> tuple[str, str]:
     return ("", "") if usd is None else (usd_text(usd.low.amount), usd_text(usd.high.amount))
-
-
-def _reasons(usd: MoneyRange) -> str:
-    return "; ".join(sorted({*usd.low.leaves_out, *usd.high.leaves_out}))

@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from analyzer.model.pull_report import PullReport, TransferGroup
-from analyzer.model.transfer import EXPLANATIONS, ColdPull, MoneyRange, TransferFinding
+from analyzer.model.transfer import EXPLANATIONS, ColdPull, TransferFinding
 from reports.cells import (
     DASH,
     EMPTY,
@@ -24,7 +24,6 @@ from reports.cells import (
 )
 from reports.charts import Chart
 from reports.figures import UNKNOWN, count, counted, exact_size, listed, size, span
-from reports.pulls_json import usd_text
 from reports.pulls_words import (
     COLD_PULL,
     cold_pull_text,
@@ -35,7 +34,7 @@ from reports.pulls_words import (
     summary_sentences,
     users_text,
 )
-from reports.recorded_page import RecordedSection, recorded_section
+from reports.recorded_page import RecordedSection, recorded_section, usd_cell
 from reports.recorded_words import NOTHING_READ
 from reports.route_chart import Route, route_chart
 from reports.text import shortened
@@ -161,7 +160,7 @@ def _route_row(group: TransferGroup) -> Row:
             Cell(text=count(group.findings), value=str(group.findings)),
             Cell(text=count(group.workloads), value=str(group.workloads)),
             moved if group.crossing else DASH,
-            _money(group.usd) if group.crossing else DASH,
+            usd_cell(group.usd) if group.crossing else DASH,
             Cell(text=listed(list(group.payers), limit=3)) if group.payers else DASH,
         )
     )
@@ -199,7 +198,7 @@ def _finding_row(finding: TransferFinding) -> Row:
             Cell(text=shortened(finding.reference, _REFERENCE), hint=finding.reference),
             Cell(text=where, notes=(users_text(finding.users, _USERS),)),
             _cold(finding.cold_pull) if finding.crosses_regions else DASH,
-            _money(finding.usd_per_pull) if finding.crosses_regions else DASH,
+            usd_cell(finding.usd_per_pull) if finding.crosses_regions else DASH,
             Cell(text=finding.payer) if finding.payer else DASH,
             Cell(
                 text=shortened(finding.better_reference, _REFERENCE),
@@ -221,17 +220,6 @@ def _cold(cold: ColdPull) -> Cell:
 
 def _exact(low: int, high: int) -> str:
     return span(exact_size(low), exact_size(high))
-
-
-def _money(usd: MoneyRange) -> Cell:
-    reasons = "; ".join(sorted({*usd.low.leaves_out, *usd.high.leaves_out}))
-    unknown = usd.high.amount is None
-    return Cell(
-        text=pull_cost_text(usd),
-        value=usd_text(usd.high.amount),
-        hint=f"leaves out: {reasons}" if reasons and not unknown else reasons,
-        tone="muted" if unknown else "",
-    )
 
 
 def _facts(texts: Sequence[str]) -> tuple[str, ...]:

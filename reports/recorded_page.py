@@ -178,15 +178,16 @@ def _row(row: PullCost, by: By, *, with_nat: bool) -> Row:
                 hint=missing or exact_size(row.size_bytes),
                 tone="muted" if nothing else "",
             ),
-            _money(row.transfer),
+            usd_cell(row.transfer),
             Cell(text=monthly_bytes_text(row), value=monthly, hint=missing, tone="" if monthly else "muted"),
-            _money(row.monthly_transfer),
-            *((_money(row.monthly_nat),) if with_nat and row.monthly_nat is not None else ()),
+            usd_cell(row.monthly_transfer),
+            *((usd_cell(row.monthly_nat),) if with_nat and row.monthly_nat is not None else ()),
         )
     )
 
 
-def _money(usd: MoneyRange) -> Cell:
+def usd_cell(usd: MoneyRange) -> Cell:
+    """What pulls cost, with what that leaves out on hover."""
     reasons = "; ".join(reasons_of(usd))
     unknown = usd.high.amount is None
     return Cell(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Literal
@@ -21,6 +21,8 @@ Scope = Literal["repository", "registry"]
 ScopeChoice = Literal["auto", "repository", "registry"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Digits of sums: the default of 28 would round cents away from those of many exact amounts.
+_DIGITS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,23 @@ class Money:
             raise ValueError(f"cannot add {other.currency}/{other.period} to {self.currency}/{self.period}")
         amounts = [m.amount for m in (self, other) if m.amount is not None]
         with localcontext() as context:
-            # The default of 28 digits would round cents away from sums of many exact amounts.
-            context.prec = 200
+            context.prec = _DIGITS
             total = sum(amounts, Decimal(0)) if len(amounts) == 2 or any(amounts) else None
         return Money(
             total,
             self.currency,
             self.period,
-            tuple(sorted({*self.leaves_out, *other.leaves_out})),
+            self._reasons_with(other),
         )
+
+    def __sub__(self, other: Money) -> Money:
+        """What this is more than ``other``, exactly; unknown where either is."""
+        if self.amount is None or other.amount is None:
+            return Money(None, self.currency, self.period, self._reasons_with(other))
+        return self + replace(other, amount=other.amount.copy_negate())
+
+    def _reasons_with(self, other: Money) -> tuple[str, ...]:
+        return tuple(sorted({*self.leaves_out, *other.leaves_out}))
 
 
 def add_up(amounts: Iterable[Money]) -> Money:

@@ -441,3 +441,17 @@ def test_amounts_of_any_size_are_exact(size_bytes: int) -> None:
     amount = cost(bundled_prices(), "eu-west-1", standard=size_bytes).amount
     assert amount is not None
     assert Fraction(amount) == Fraction(size_bytes, 10 * GB)
+
+
+@given(*[st.none() | st.decimals(min_value=-(10**40), max_value=10**40, places=60)] * 2)
+def test_a_difference_of_money_is_exact_and_unknown_where_either_is(
+    one: Decimal | None, other: Decimal | None
+) -> None:
+    reasons = tuple(f"no price {n}" for n, amount in enumerate((other, one)) if amount is None)
+    difference = Money(one, leaves_out=reasons[1:]) - Money(other, leaves_out=reasons)
+    assert difference.leaves_out == reasons
+    if one is None or other is None:
+        assert difference.amount is None
+    else:
+        assert difference.amount is not None
+        assert Fraction(difference.amount) == Fraction(one) - Fraction(other)
