@@ -194,7 +194,7 @@ def _clock(ahead_seconds: float | None) -> Check:
 def _beside_checks(beside: BesideFacts, *, other_pulls: bool) -> Iterator[Check]:
     """The trails, and every permission beside registries; what is published to is judged elsewhere."""
     # Where not one source of pulls can be read, the run says that it failed.
-    is_useless = not other_pulls and all(trail.refusal is not None for trail in beside.trails)
+    is_useless = not other_pulls and not any(trail.has_files for trail in beside.trails)
     for trail in beside.trails:
         yield _trail(trail, is_useless=is_useless)
     for label, probed in _labelled(beside):
@@ -218,9 +218,10 @@ def _trail(trail: TrailProbe, *, is_useless: bool) -> Check:
         return Check(
             id=name,
             subject=subject,
-            status=_WARNING,
+            status=_FAILED,
             found="there is no file of a trail",
             mend="name bucket and prefix as the trail has them; a new trail writes within minutes",
+            blocks_run=is_useless,
         )
     if trail.state is None:
         return Check(

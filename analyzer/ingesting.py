@@ -113,6 +113,11 @@ class Ingester:
             totals.fail(source.name, str(error))
             self._cover(self._missing(source.name, registries, str(error)))
             return totals
+        if not places:
+            # A prefix that is not the trail's would otherwise be a quiet night, every night.
+            totals.fail(
+                source.name, "there is no file of a trail; name bucket and prefix as the trail has them"
+            )
         state = source.state()
         if state.problem or state.note:
             totals.notes.append(state.problem or state.note)

@@ -14,6 +14,7 @@ from analyzer.cli.common import (
     WITH_GAPS,
     Common,
     Decorated,
+    NumberRange,
     accept_gaps_option,
     common,
     global_options,
@@ -127,7 +128,7 @@ _COLLECT_OPTIONS = (
     ),
     click.option(
         "--requests-per-second",
-        type=click.FloatRange(min=0, min_open=True),
+        type=NumberRange(min=0, min_open=True),
         envvar="DEMURRAGE_REQUESTS_PER_SECOND",
         default=10.0,
         show_default=True,
@@ -136,7 +137,7 @@ _COLLECT_OPTIONS = (
     ),
     click.option(
         "--read-timeout",
-        type=click.FloatRange(min=0.1, max=3600),
+        type=NumberRange(min=0.1, max=3600),
         envvar="DEMURRAGE_READ_TIMEOUT",
         default=60.0,
         show_default=True,
@@ -146,7 +147,7 @@ _COLLECT_OPTIONS = (
     ),
     click.option(
         "--resume-hours",
-        type=click.FloatRange(min=0, max=168),
+        type=NumberRange(min=0, max=168),
         envvar="DEMURRAGE_RESUME_HOURS",
         default=6.0,
         show_default=True,

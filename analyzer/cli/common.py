@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -267,6 +268,17 @@ def global_options(command: Decorated) -> Decorated:
 #: dates that they lead to stay clear of the ends of Python's calendar.
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _NO_SUCH_AGE = f"{{!r}} is not between the years {_EARLIEST.year} and {_LATEST.year}"
+
+
+class NumberRange(click.FloatRange):
+    """A number in a range: "nan", which is in every range for want of comparing, and "inf" are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 class Moment(click.ParamType[datetime]):

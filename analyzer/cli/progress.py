@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from analyzer.cli.streams import Dropping, is_terminal, tell
 from analyzer.collect import SilentProgress
+from reports.figures import counted
 from reports.text import visible
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def _outcome(summary: RegistrySummary) -> str:
     gaps = f", gaps: {len(summary.gaps)}" if summary.gaps else ""
     resumed = " (of a run that was cut short a while ago)" if summary.is_resumed else ""
     return (
-        f"snapshot {summary.snapshot}{resumed} {summary.status}, {summary.repositories:,} repositories, "
-        f"{summary.artifacts:,} artifacts, {summary.manifests_fetched:,} new manifests{gaps}"
+        f"snapshot {summary.snapshot}{resumed} {summary.status}, "
+        f"{counted(summary.repositories, 'repository', 'repositories')}, "
+        f"{counted(summary.artifacts, 'artifact')}, "
+        f"{counted(summary.manifests_fetched, 'new manifest')}{gaps}"
     )

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from analyzer.cli.common import Decorated, words
+from analyzer.cli.common import Decorated, NumberRange, words
 from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ _NOTIFY_OPTIONS = (
     ),
     click.option(
         "--alert-cost-above",
-        type=click.FloatRange(min=0),
+        type=NumberRange(min=0),
         envvar="DEMURRAGE_ALERT_COST_ABOVE",
         show_envvar=True,
         metavar="USD",
@@ -83,7 +83,7 @@ _NOTIFY_OPTIONS = (
     ),
     click.option(
         "--alert-growth-above",
-        type=click.FloatRange(min=0),
+        type=NumberRange(min=0),
         envvar="DEMURRAGE_ALERT_GROWTH_ABOVE",
         show_envvar=True,
         metavar="PERCENT",

@@ -14,6 +14,7 @@ from analyzer.cli.common import (
     WITH_GAPS,
     Common,
     Moment,
+    NumberRange,
     accept_gaps_option,
     common,
     global_options,
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--loss",
-    type=click.FloatRange(min=0, max=0.5),
+    type=NumberRange(min=0, max=0.5),
     envvar="DEMURRAGE_LOSS",
     default=0.01,
     show_default=True,

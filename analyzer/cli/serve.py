@@ -16,6 +16,7 @@ from analyzer.cli.collect import collect_options
 from analyzer.cli.common import (
     HELP,
     Common,
+    NumberRange,
     accept_gaps_option,
     common,
     global_options,
@@ -72,7 +73,7 @@ _SERVE_OPTIONS = (
     ),
     click.option(
         "--stop-seconds",
-        type=click.FloatRange(min=0, max=3600),
+        type=NumberRange(min=0, max=3600),
         envvar="DEMURRAGE_STOP_SECONDS",
         default=20.0,
         show_default=True,
@@ -91,7 +92,7 @@ _SERVE_OPTIONS = (
     ),
     click.option(
         "--max-snapshot-age",
-        type=click.FloatRange(min=0.01, max=10_000),
+        type=NumberRange(min=0.01, max=10_000),
         envvar="DEMURRAGE_MAX_SNAPSHOT_AGE",
         show_envvar=True,
         metavar="HOURS",

@@ -17,6 +17,7 @@ from analyzer.cli.common import (
     WITH_FINDINGS,
     WITH_GAPS,
     Common,
+    NumberRange,
     accept_gaps_option,
     common,
     global_options,
@@ -92,7 +93,7 @@ _POLL_SECONDS = 5.0
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(min=1, max=86_400),
+    type=NumberRange(min=1, max=86_400),
     default=600.0,
     show_default=True,
     metavar="SECONDS",
@@ -100,7 +101,7 @@ _POLL_SECONDS = 5.0
 )
 @click.option(
     "--requests-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     envvar="DEMURRAGE_REQUESTS_PER_SECOND",
     default=10.0,
     show_default=True,

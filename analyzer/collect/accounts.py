@@ -98,6 +98,10 @@ def find_places(sessions: Sequence[Session], options: CollectOptions, settings: 
                 f"--region {PUBLIC_REGION}: none of the accounts has a public registry; name a region beside"
                 " it or instead"
             )
+        if not skipped:
+            raise InputError(
+                "no account is left to collect: the organization lists none; name it with --account"
+            )
         why = "; ".join(f"{row.account} {row.name}: {row.reason}" for row in skipped[:3])
         raise InputError(f"no account is left to collect ({why}); mend --include or --exclude")
     return Places(

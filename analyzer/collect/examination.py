@@ -57,7 +57,7 @@ from analyzer.collect.probes import (
     probe_pulls,
     probe_regions,
 )
-from analyzer.collect.refusals import RefusedError, one_line
+from analyzer.collect.refusals import NO_CREDENTIALS, RefusedError, one_line
 from analyzer.collect.regions import ALL_REGIONS, PUBLIC_PARTITION, greeting_regions, wants_public
 from analyzer.collect.trail_probes import TrailProbe, probe_trail
 from analyzer.collect.trails import TrailBucket
@@ -308,10 +308,7 @@ def _describe(
     known.endpoints = _endpoints(session, region, wanted, settings)
     credentials: Any = session.get_credentials()
     if credentials is None:
-        raise RunError(
-            "no AWS credentials were found; configure some for boto3 (a profile, SSO, an instance role, "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
-        )
+        raise RunError(NO_CREDENTIALS)
     known.method = one_line(credentials.method or "unknown", 60)
     known.is_temporary = bool(credentials.get_frozen_credentials().token)
     known.is_renewed = hasattr(credentials, "refresh_needed")

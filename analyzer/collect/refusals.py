@@ -164,6 +164,12 @@ _SESSION_CODES = {
     "SignatureDoesNotMatch": "the secret key or this machine's clock is wrong",
 }
 
+#: What a run is told that has none at all.
+NO_CREDENTIALS = (
+    "no AWS credentials were found; configure some for boto3 (a profile, SSO, an instance role, "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+)
+
 _SESSION_ERRORS: tuple[type[BotoCoreError], ...] = (
     exceptions.NoCredentialsError,
     exceptions.PartialCredentialsError,
@@ -211,6 +217,8 @@ def refusal_of(error: CallError, tolerate: Collection[str] = ()) -> Refusal | No
     """
     if isinstance(error, ClientError):
         return _refusal_of_answer(error, tolerate)
+    if isinstance(error, exceptions.NoCredentialsError):
+        raise RunError(NO_CREDENTIALS) from error
     if isinstance(error, _SESSION_ERRORS):
         raise RunError(f"AWS credentials cannot be used: {one_line(error)}") from error
     if isinstance(error, ResponseParserError):

@@ -97,7 +97,7 @@ def check_webhook(webhook: WebhookNotifier, resolve: Callable[..., Any] = socket
         resolve(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         said = f"the name cannot be looked up: {one_line(getattr(error, 'strerror', None) or error)}"
-        return _failed(name, host, said, "check the URL in DEMURRAGE_NOTIFY, and this machine's DNS")
+        return _failed(name, host, said, "check the URL of --notify, and this machine's DNS")
     return Check(id=name, subject=host, status=_OK, found="the name is known; nothing was posted")
 
 

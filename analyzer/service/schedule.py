@@ -152,7 +152,7 @@ def _triggers(expression: str, zone: tzinfo) -> tuple[list[Any], bool]:
     """What APScheduler is to be asked, and whether the hours are fixed ones. Raises ValueError."""
     fields = _NICKNAMES.get(expression.lower(), expression).lower().split()
     if len(fields) not in {5, 6}:
-        raise ValueError(f"it has {len(fields)} fields, not 5")
+        raise ValueError(f"it has {len(fields)} field{'' if len(fields) == 1 else 's'}, not 5")
     second = fields.pop(0) if len(fields) == 6 else "0"
     minute, hour, day, month, weekday = fields
     common = {"second": second, "minute": minute, "hour": hour, "month": month, "timezone": zone}

@@ -8,8 +8,10 @@ the published folder.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
+import os
 import re
 import socket
 import threading
@@ -249,9 +251,10 @@ def listening(site: Site, address: Address) -> Iterator[int]:
     try:
         bound = socket.create_server(address, family=family)
     except OSError as error:
+        # Of its own text Python makes a sentence about itself; a name that nobody knows has no number.
+        said = os.strerror(error.errno) if error.errno in errno.errorcode else error.strerror or error
         raise InputError(
-            f"--listen {address.host}:{address.port}: {error.strerror or error}; name another address, or "
-            "end what listens there"
+            f"--listen {address.host}:{address.port}: {said}; name another address, or end what listens there"
         ) from error
     sockets: dict[int, Any] = {}
     server: Any = create_server(

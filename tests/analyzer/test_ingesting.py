@@ -386,6 +386,13 @@ def test_a_bucket_that_is_not_there_says_so(database: Database) -> None:
     assert _coverage(database, _DAY)[0][0] == "none"
 
 
+def test_a_prefix_without_any_file_is_no_quiet_night(database: Database) -> None:
+    totals = _ingester(database).trail(_Bucket(), [_KEY])
+    assert totals.unreadable == 1
+    assert "there is no file of a trail" in totals.problems[0]
+    assert _coverage(database, _DAY)[0][0] == "none"
+
+
 @pytest.mark.usefixtures("bucket_url")
 def test_what_cloudtrail_says_of_the_trail_is_asked() -> None:
     session = boto3.Session()

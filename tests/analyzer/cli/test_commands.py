@@ -304,6 +304,10 @@ def test_hostile_names_reach_no_terminal(
         (("collect", "--region", "eu_west_1!"), "not the name of an AWS region"),
         (("collect", "--region", "eu-west-1", "--profile", "nobody"), "nobody"),
         (("collect", "--region", "eu-west-1", "--workers", "0"), "--workers"),
+        (("collect", "--requests-per-second", "nan"), "'nan' is not a number"),
+        (("recommend", "--loss", "nan"), "'nan' is not a number"),
+        (("run", "--output-dir", "report", "--alert-cost-above", "NaN"), "'NaN' is not a number"),
+        (("run", "--output-dir", "report", "--alert-growth-above", "inf"), "'inf' is not a number"),
         (("report", "--at", "yesterday"), "is not a time"),
         (("report", "--at", "9999-12-31T23:59:59-14:00"), "is not between the years"),
         (("report", "--at", "0001-01-01T00:00:00+14:00"), "is not between the years"),
@@ -328,6 +332,12 @@ def test_bad_usage_is_one_clear_line_and_status_2(
     assert "Traceback" not in outcome.err
     assert "secret" not in outcome.err
     assert outcome.out == ""
+
+
+def test_without_credentials_it_says_how_to_configure_some(demurrage: Cli) -> None:
+    outcome = demurrage("collect", *REGION)
+    assert outcome.status == 1
+    assert "no AWS credentials were found; configure some" in outcome.err
 
 
 @answers

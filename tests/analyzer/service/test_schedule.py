@@ -100,6 +100,7 @@ def test_a_daily_job_runs_once_on_every_day_of_its_zone(minute: int, hour: int, 
     ("expression", "why"),
     [
         ("", "0 fields"),
+        ("nightly", "it has 1 field, not 5"),
         ("1 2 3", "3 fields"),
         ("1 2 3 4 5 6 7", "7 fields"),
         ("61 2 * * *", "61"),
