@@ -690,6 +690,7 @@ def test_a_registry_whose_lease_is_lost_is_given_up_and_keeps_its_manifests() ->
     aws = Aws(world)
     store = MemoryStore()
     fetched, released = threading.Event(), threading.Event()
+    hung_to_the_end: list[bool] = []
 
     class Watch(Recorder):
         def _note(self, *event: object) -> None:
@@ -702,13 +703,12 @@ def test_a_registry_whose_lease_is_lost_is_given_up_and_keeps_its_manifests() ->
         if len(mine) == 2 and request is mine[1]:
             assert fetched.wait(20)
             store.leased[REGION].lost.set()
-            released.wait(20)
+            hung_to_the_end.append(not released.wait(60))
 
     aws.hook = lose
-    started = time.monotonic()
     result = run(store, REGION, OTHER, progress=Watch())
+    assert hung_to_the_end == []
     released.set()
-    assert time.monotonic() - started < 15
     lost, other = result.registries
     assert (lost.key.region, lost.snapshot, lost.status) == (REGION, None, "held")
     assert [gap.reason for gap in lost.gaps] == ["LeaseLost"]
@@ -765,11 +765,12 @@ def test_what_is_no_region_is_an_input_error(region: str) -> None:
 def test_an_interrupt_ends_the_run_promptly_though_a_call_hangs() -> None:
     aws = Aws(small_world())
     hanging, released = threading.Event(), threading.Event()
+    hung_to_the_end: list[bool] = []
 
     def hang(request: Request) -> None:
         if request.operation == "DescribeImages":
             hanging.set()
-            released.wait(60)
+            hung_to_the_end.append(not released.wait(60))
 
     def interrupt() -> None:
         hanging.wait(20)
@@ -778,10 +779,10 @@ def test_an_interrupt_ends_the_run_promptly_though_a_call_hangs() -> None:
     aws.hook = hang
     store = MemoryStore()
     threading.Thread(target=interrupt, daemon=True).start()
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run(store)
-    assert time.monotonic() - started < 5
+    # The run waited for no answer.
+    assert hung_to_the_end == []
     released.set()
     assert store.runs == ["failed"]
     assert store.leased == {}
