@@ -252,7 +252,8 @@ def listening(site: Site, address: Address) -> Iterator[int]:
         bound = socket.create_server(address, family=family)
     except OSError as error:
         # Of its own text Python makes a sentence about itself; a name that nobody knows has no number.
-        said = os.strerror(error.errno) if error.errno in errno.errorcode else error.strerror or error
+        number = error.errno or 0
+        said = os.strerror(number) if number in errno.errorcode else error.strerror or error
         raise InputError(
             f"--listen {address.host}:{address.port}: {said}; name another address, or end what listens there"
         ) from error
