@@ -168,6 +168,13 @@ def _was_never_seen(row: RepositoryRow) -> bool:
     return row.complete_at is None and not _artifacts(row)
 
 
+def _stored(row: RepositoryRow | None) -> ScopedBytes | None:
+    """What it stores; None where that is not known at all, and without a row."""
+    if row is None or (not row.physical_bytes.repository and (row.complete_at is None or row.counts.unknown)):
+        return None
+    return row.physical_bytes
+
+
 def _repository(
     was: RepositoryRow | None, now: RepositoryRow | None, events: Mapping[str, int], reason: str
 ) -> RepositoryDifference:
@@ -205,8 +212,8 @@ def _change(was: RepositoryRow | None, now: RepositoryRow | None, reason: str) -
             _NOTHING if now is None else pick(now.cost), _NOTHING if was is None else pick(was.cost)
         )
 
-    before = None if was is None or _was_never_seen(was) else was.physical_bytes
-    after = None if now is None or _was_never_seen(now) else now.physical_bytes
+    before, after = _stored(was), _stored(now)
+    is_unknown = bool(reason) or (was is not None and not before) or (now is not None and not after)
     return Change(
         artifacts_before=None if was is None or _was_never_seen(was) else _artifacts(was),
         artifacts_after=None if now is None or _was_never_seen(now) else _artifacts(now),
@@ -214,7 +221,7 @@ def _change(was: RepositoryRow | None, now: RepositoryRow | None, reason: str) -
         bytes_after=after,
         artifacts=None if reason else (_artifacts(now) if now else 0) - (_artifacts(was) if was else 0),
         bytes=None
-        if reason
+        if is_unknown
         else ScopedBytes(
             repository=(after.repository if after else 0) - (before.repository if before else 0),
             registry=(after.registry if after else 0) - (before.registry if before else 0),
@@ -266,7 +273,8 @@ def _totals(
         return None if unread else sum(map(_artifacts, chosen))
 
     def side(report: Report, chosen: Sequence[RepositoryRow]) -> ScopedBytes | None:
-        if count(report, chosen) is None:
+        nothing_stored = not any(row.physical_bytes.repository for row in chosen)
+        if count(report, chosen) is None or (nothing_stored and None in map(_stored, chosen)):
             return None
         if whole:
             return report.totals.physical_bytes
@@ -290,7 +298,7 @@ def _totals(
         bytes_after=side(after, new),
         artifacts=None if nothing_known else sum(change.artifacts or 0 for change in known),
         bytes=None
-        if nothing_known
+        if nothing_known or (known and not of_bytes)
         else ScopedBytes(
             repository=sum(both.repository for both in of_bytes),
             registry=sum(both.registry for both in of_bytes) + shared,

@@ -20,8 +20,9 @@ _LOW = "each layer once per registry: the lower bound"
 #: What figures are about, at both scopes: the words before ``_repository_scope`` and ``_registry_scope``.
 _SCOPED: Final[Mapping[str, str]] = {
     "physical_bytes": "Stored bytes",
-    "stored_bytes": "Stored bytes of the standard storage class",
-    "archive_bytes": "Stored bytes of the archive storage class",
+    "stored_bytes": "Stored bytes, of both storage classes",
+    "archive_bytes": "Those of the stored bytes that are in the archive storage class; below zero at registry"
+    " scope where a repository keeps layers in the standard class that others hold archived",
     "archived_bytes": "Bytes that would move to the archive",
     "freed_bytes": "Bytes that would leave the store",
     "unique_bytes": "Bytes that no other image holds",

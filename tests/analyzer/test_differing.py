@@ -299,6 +299,17 @@ def test_every_format_survives_the_names_of_others(database: Database) -> None:
     assert "'=cmd" in diff_csv(found)
 
 
+def test_bytes_of_manifests_that_no_side_could_read_are_unknown(database: Database) -> None:
+    for number in range(2):
+        commit(database, read_of(image("a"), image(f"b{number}"), taken_at_ms=BEGIN_MS + number * DAY_MS))
+    found = _compare(database, 1, 2)
+    (row,) = found.repositories
+    for change in (row.change, found.totals):
+        assert (change.artifacts_before, change.artifacts_after, change.artifacts) == (2, 2, 0)
+        assert (change.bytes_before, change.bytes_after, change.bytes) == (None, None, None)
+    assert row.status == "changed"
+
+
 def test_a_list_of_repositories_that_never_came_is_no_empty_registry(database: Database) -> None:
     for number in range(2):
         commit(database, RegistryRead(KEY, BEGIN_MS + number * DAY_MS, ReadStatus.REFUSED))
