@@ -117,12 +117,14 @@ def build_frames(
     sizes: Mapping[int, int],
     *,
     registries: int = 1,
+    mounting: Sequence[tuple[str, bool]] = (),
 ) -> Frames:
     """Frames of ``repositories``, sorted by registry and name (stable).
 
     ``manifests`` by digest_id; an artifact whose digest has none was never read. Those that an
-    artifact has are kept in the order given. ``sizes``: bytes of blobs by digest_id. The arrays
-    refuse to be written to.
+    artifact has are kept in the order given. ``sizes``: bytes of blobs by digest_id. ``mounting``:
+    what blob mounting is set to in each registry, and whether it ever was on; off everywhere unless
+    given. The arrays refuse to be written to.
     """
     repositories = sorted(repositories, key=lambda r: (r.registry, r.name))
     listed = [
@@ -143,7 +145,7 @@ def build_frames(
     }
     size_bytes = [sizes.get(digest_id, 0) for digest_id in range(max(mentioned, default=0) + 1)]
     return Frames(
-        registries=_registries(registries),
+        registries=_registries(registries, mounting or [("DISABLED", False)] * registries),
         repositories=_repositories(repositories),
         artifacts=Artifacts(
             repository=_array([position for position, _ in listed], np.int32),
@@ -183,8 +185,8 @@ def _offsets(lengths: Sequence[int]) -> Int64:
     return _array([sum(lengths[:k]) for k in range(len(lengths) + 1)], np.int64)
 
 
-def _registries(count: int) -> pd.DataFrame:
-    """The frame of the first ``count`` registries."""
+def _registries(count: int, mounting: Sequence[tuple[str, bool]]) -> pd.DataFrame:
+    """The frame of the first ``count`` registries, each with its blob mounting."""
     known = _REGISTRIES[:count]
     return pd.DataFrame(
         {
@@ -195,8 +197,8 @@ def _registries(count: int) -> pd.DataFrame:
             "run": np.ones(len(known), np.int64),
             "taken_at_ms": np.zeros(len(known), np.int64),
             "status": pd.Series(["complete"] * len(known), dtype="str"),
-            "blob_mounting": pd.Series(["DISABLED"] * len(known), dtype="str"),
-            "blob_mounting_ever": np.zeros(len(known), np.bool_),
+            "blob_mounting": pd.Series([setting for setting, _ in mounting], dtype="str"),
+            "blob_mounting_ever": np.array([ever for _, ever in mounting], np.bool_),
             "account_name": pd.Series([""] * len(known), dtype="str"),
             "public_aliases": pd.Series([()] * len(known), dtype="object"),
         }
@@ -321,6 +323,12 @@ def _repository_specs(
     )
 
 
+#: Blob mounting is off, on, was on, or cannot be read any more.
+_MOUNTING = st.sampled_from(
+    [("DISABLED", False), ("ENABLED", True), ("DISABLED", True), ("", False), ("", True)]
+)
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """One to three registries of up to six small repositories, and a moment to judge them at."""
@@ -340,4 +348,6 @@ def cases(draw: st.DrawFn) -> Case:
         st.lists(_repository_specs(registries, encryptions, now_ms), min_size=least, max_size=6)
     )
     stale_days = draw(st.sampled_from([0, 1, 30, 90, 365, 100_000]))
-    return Case(build_frames(repositories, manifests, sizes, registries=registries), now_ms, stale_days)
+    mounting = draw(st.lists(_MOUNTING, min_size=registries, max_size=registries))
+    frames = build_frames(repositories, manifests, sizes, registries=registries, mounting=mounting)
+    return Case(frames, now_ms, stale_days)
