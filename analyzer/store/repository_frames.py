@@ -15,7 +15,7 @@ from analyzer.model.frames import NO_TIME, Int64
 from analyzer.model.records import ABSENT, ReadStatus
 from analyzer.store import tables
 from analyzer.store.snapshots import SnapshotRef, snapshot_times
-from analyzer.store.state import during, end_of
+from analyzer.store.state import during, end_of, settings_in_force
 
 #: The lifecycle policy among the settings of a repository, and all of these that frames know.
 POLICY = "lifecycle_policy_text"
@@ -174,25 +174,10 @@ def _complete_at(connection: Connection, snapshot: SnapshotRef) -> dict[int, int
 
 
 def _settings(connection: Connection, snapshot: SnapshotRef) -> dict[int, dict[str, Any]]:
-    setting, value, repository = tables.repository_setting, tables.setting_value, tables.repository
-    query = (
-        select(setting.c.repository_id, setting.c.name, setting.c.value_id)
-        .join(repository, repository.c.id == setting.c.repository_id)
-        .where(
-            repository.c.registry_id == snapshot.registry_id,
-            setting.c.name.in_(REPOSITORY_SETTINGS),
-            during(setting, snapshot.number),
-        )
-    )
-    rows = connection.execute(query).all()
-    texts = {ABSENT: None}
-    values: dict[int, Any] = {}
-    for key, text in connection.execute(
-        select(value.c.id, value.c.value).where(
-            value.c.id.in_(select(setting.c.value_id).where(setting.c.name.in_(REPOSITORY_SETTINGS)))
-        )
-    ):
-        values[key] = texts[text] if text in texts else json.loads(text)
+    """What is known of encryption and policy, by repository id."""
+    texts: dict[int, str] = {}
+    rows = settings_in_force(connection, snapshot.registry_id, snapshot.number, REPOSITORY_SETTINGS, texts)
+    values = {key: None if text == ABSENT else json.loads(text) for key, text in texts.items()}
     found: dict[int, dict[str, Any]] = {}
     for repository_id, name, value_id in rows:
         found.setdefault(repository_id, {})[name] = values[value_id]

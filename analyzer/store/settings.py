@@ -14,7 +14,7 @@ from analyzer.store import tables
 from analyzer.store.frames import Places, match_artifacts
 from analyzer.store.names import repository_ids
 from analyzer.store.snapshots import SnapshotRef
-from analyzer.store.state import during, load_settings
+from analyzer.store.state import load_settings, settings_in_force
 
 #: Of repositories; what ``Frames`` gives already is not read again.
 _REPOSITORY_SETTINGS = (
@@ -35,26 +35,14 @@ def load_all_settings(connection: Connection, frames: Frames, snapshots: Sequenc
     repositories: list[dict[str, str]] = [{} for _ in ids]
     registries = []
     texts: dict[int, str] = {}
-    setting, repository, value = tables.repository_setting, tables.repository, tables.setting_value
     for snapshot in snapshots:
         own = load_settings(
             connection, tables.registry_setting, "registry_id", snapshot.registry_id, snapshot.number
         )
         registries.append(own)
-        in_force = (
-            select(setting.c.repository_id, setting.c.name, setting.c.value_id)
-            .join(repository, repository.c.id == setting.c.repository_id)
-            .where(
-                repository.c.registry_id == snapshot.registry_id,
-                setting.c.name.in_(_REPOSITORY_SETTINGS),
-                during(setting, snapshot.number),
-            )
+        rows = settings_in_force(
+            connection, snapshot.registry_id, snapshot.number, _REPOSITORY_SETTINGS, texts
         )
-        rows = connection.execute(in_force).all()
-        # A policy repeats in many repositories: each text is fetched, and kept, once.
-        wanted = select(in_force.subquery().c.value_id)
-        for key, text in connection.execute(select(value.c.id, value.c.value).where(value.c.id.in_(wanted))):
-            texts.setdefault(key, text)
         for key, name, value_id in rows:
             if key in position:
                 repositories[position[key]][name] = texts[value_id]

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Integer,
+    Row,
     Select,
     Table,
     and_,
@@ -209,3 +210,24 @@ def _settings(table: Table, owner_column: str, *, is_now: bool) -> Select[Any]:
         .join(value, value.c.id == table.c.value_id)
         .where(_of(table, owner_column), during(table, moment(is_now=is_now)))
     )
+
+
+def settings_in_force(
+    connection: Connection, registry_id: int, snapshot: int, names: Sequence[str], texts: dict[int, str]
+) -> Sequence[Row[int, str, int]]:
+    """(repository's id, name, value's id) of the settings ``names`` of a registry's repositories.
+
+    The values (canonical JSON texts) are put into ``texts`` by their ids, for a policy repeats in many
+    repositories: each text is fetched, and kept, once.
+    """
+    setting, repository, value = tables.repository_setting, tables.repository, tables.setting_value
+    in_force = (
+        select(setting.c.repository_id, setting.c.name, setting.c.value_id)
+        .join(repository, repository.c.id == setting.c.repository_id)
+        .where(repository.c.registry_id == registry_id, setting.c.name.in_(names), during(setting, snapshot))
+    )
+    rows = connection.execute(in_force).all()
+    wanted = select(in_force.subquery().c.value_id)
+    for key, text in connection.execute(select(value.c.id, value.c.value).where(value.c.id.in_(wanted))):
+        texts.setdefault(key, text)
+    return rows
