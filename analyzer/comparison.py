@@ -49,7 +49,7 @@ def former_reports(database: Database, options: ReportOptions, report: Report, *
 
 
 def _outline(database: Database, options: ReportOptions) -> Report:
-    loaded = load(database, options.prices, run=options.run, with_names=True)
+    loaded = load(database, options.prices, run=options.run, with_names=True, uses=options.uses)
     open_gaps, accepted = split_gaps(loaded.gaps, options.accepted)
     return assemble_report(
         Question(
@@ -68,5 +68,5 @@ def _outline(database: Database, options: ReportOptions) -> Report:
         tags=loaded.tags,
         settings=loaded.settings,
         scans=loaded.scans,
-        in_use=use_words(loaded.usage, loaded.coverage, loaded.frames),
+        in_use=use_words(loaded.uses.usage, loaded.uses.coverage, loaded.frames),
     )

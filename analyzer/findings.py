@@ -6,7 +6,7 @@ Below the command line, the service and ``nightly``; without clock or files.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -25,6 +25,7 @@ from analyzer.model.records import Gap
 from analyzer.model.units import ScopeChoice
 from analyzer.pricing import PriceBook
 from analyzer.recorded_pulls import PULL_DAYS, judge_recorded
+from analyzer.references import AskedUses
 from analyzer.replication import find_replication
 from analyzer.settings_rows import registry_settings, repository_settings
 from analyzer.storage import Storage, analyze
@@ -44,6 +45,8 @@ class FindingsQuestion:
     run: int | None = None
     #: Count ages to this moment (milliseconds, UTC); None for the time of the newest snapshot.
     at_ms: int | None = None
+    #: What is to count as a use of an image.
+    uses: AskedUses = field(default_factory=AskedUses)
 
 
 def find(database: Database, question: FindingsQuestion) -> FindingsReport:
@@ -51,7 +54,7 @@ def find(database: Database, question: FindingsQuestion) -> FindingsReport:
 
     Raises InputError when there is no snapshot, or no repository of a name that is asked for.
     """
-    loaded = load(database, question.prices, run=question.run)
+    loaded = load(database, question.prices, run=question.run, uses=question.uses)
     _require_repositories(loaded, question.wanted.repositories)
     at_ms = loaded.newest_ms if question.at_ms is None else question.at_ms
     recorded = judge_recorded(
@@ -76,7 +79,12 @@ def find(database: Database, question: FindingsQuestion) -> FindingsReport:
     report = judge(Estate(known), question.agreements, question.wanted)
     gaps = _gaps_about(loaded, question.wanted.repositories)
     open_gaps, accepted = split_gaps(gaps, question.accepted)
-    return replace(report, gaps=tuple(open_gaps), accepted_gaps=tuple(accepted))
+    return replace(
+        report,
+        gaps=tuple(open_gaps),
+        accepted_gaps=tuple(accepted),
+        warnings=(*loaded.uses.warnings, *loaded.uses.missing),
+    )
 
 
 def gather(
@@ -106,9 +114,10 @@ def gather(
         of_repositories=repository_settings(frames, settings, replication),
         replication=replication,
         scans=loaded.scans,
-        usage=loaded.known_usage,
-        coverage=loaded.coverage,
-        transfers=None if loaded.known_usage is None else loaded.transfers,
+        usage=loaded.uses.usage,
+        coverage=loaded.uses.coverage,
+        use_basis=loaded.uses.basis,
+        transfers=loaded.transfers if loaded.has_workloads else None,
         recorded=recorded,
         lint=(),
         policies=policies,

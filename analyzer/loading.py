@@ -16,9 +16,9 @@ from analyzer.model.records import Gap
 from analyzer.model.registry_settings import Scans, Settings
 from analyzer.model.tag_history import TagHistory
 from analyzer.model.transfer import TransferFindings
-from analyzer.model.usage import Coverage, Usage, Workloads
+from analyzer.model.usage import Coverage, Workloads
 from analyzer.pricing import PriceBook
-from analyzer.references import coverage_of, find_usage
+from analyzer.references import AskedUses, FoundUses, coverage_of, find_asked_uses
 from analyzer.standing_gaps import standing_gaps
 from analyzer.store.engine import Database
 from analyzer.store.frames import load_frames_with_facts
@@ -49,8 +49,10 @@ class Loaded:
     settings: Settings
     scans: Scans
     workloads: Workloads
-    usage: Usage
+    #: Which of them were read: what ``transfers`` covers.
     coverage: Coverage
+    #: Who uses what, by what was asked to count.
+    uses: FoundUses
     transfers: TransferFindings
     #: Sorted.
     gaps: Sequence[Gap]
@@ -76,18 +78,23 @@ class Loaded:
         return max(snapshot.taken_at_ms for snapshot in self.snapshots)
 
     @property
-    def known_usage(self) -> Usage | None:
-        """Who uses what; None where no workloads were ever read, and nobody knows."""
-        is_nothing = self.coverage.is_nothing and not len(self.workloads.kind)
-        return None if is_nothing else self.usage
+    def has_workloads(self) -> bool:
+        """Whether any workloads were ever read; else nobody knows what they pull."""
+        return not self.coverage.is_nothing or len(self.workloads.kind) > 0
 
 
 def load(
-    database: Database, prices: PriceBook, *, run: int | None = None, with_names: bool = False
+    database: Database,
+    prices: PriceBook,
+    *,
+    run: int | None = None,
+    with_names: bool = False,
+    uses: AskedUses | None = None,
 ) -> Loaded:
     """What is stored as of ``run``, the last one by default; ``with_names`` of every artifact too.
 
-    ``prices`` are those of transfer. Raises InputError when there is no such run.
+    ``prices`` are those of transfer, ``uses`` what is to count as a use of an image: all workloads by
+    default. Raises InputError when there is no such run.
     """
     with database.read() as connection:
         last = last_run(connection)
@@ -102,7 +109,9 @@ def load(
         conflicts = load_size_conflicts(connection)
         workloads = load_workload_frames(connection, snapshots)
         families = find_families(frames)
-        usage = find_usage(workloads, (), frames, facts, families, partial(load_digest_ids, connection))
+        found_uses = find_asked_uses(
+            uses or AskedUses(), workloads, frames, facts, families, partial(load_digest_ids, connection)
+        )
         settings = load_all_settings(connection, frames, snapshots)
         scans = load_scans(connection, frames, snapshots)
         index_children = load_index_children(
@@ -135,8 +144,8 @@ def load(
         settings=settings,
         scans=scans,
         workloads=workloads,
-        usage=usage,
         coverage=coverage_of(workloads, frames.registries),
+        uses=found_uses,
         transfers=transfers,
         gaps=sorted((*recorded, *standing_gaps(frames, conflicts))),
         digests=partial(_digests, database, frames),

@@ -32,7 +32,7 @@ from analyzer.model.frames import Frames, Int64, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
 from analyzer.model.history import History, Outcomes
 from analyzer.model.pull_report import PullReport
-from analyzer.model.recommendation import RecommendReport
+from analyzer.model.recommendation import RecommendOptions, RecommendReport
 from analyzer.model.records import Gap, RegistryKey
 from analyzer.model.results import Report
 from analyzer.model.units import ScopeChoice, from_ms, to_ms
@@ -40,7 +40,7 @@ from analyzer.outcomes import policy_outcomes
 from analyzer.pricing import PriceBook
 from analyzer.recommending import RecommendQuestion, back_tested, recommend
 from analyzer.recorded_pulls import PULL_DAYS, judge_recorded
-from analyzer.references import use_words
+from analyzer.references import AskedUses, Protection, find_protected, use_words
 from analyzer.standing_gaps import standing_gaps
 from analyzer.storage import Storage, analyze
 from analyzer.store.engine import Database
@@ -91,6 +91,12 @@ class ReportOptions:
     tag_keys: tuple[str, ...] = ()
     #: What was agreed on about findings.
     agreements: Agreements = field(default_factory=Agreements)
+    #: What is to count as a use of an image.
+    uses: AskedUses = field(default_factory=AskedUses)
+    #: Images that no recommended policy may take.
+    protection: Protection = field(default_factory=Protection)
+    #: What else recommended policies must keep, and how much room they must leave.
+    recommend: RecommendOptions = field(default_factory=RecommendOptions)
 
 
 def collect_snapshots(
@@ -143,7 +149,7 @@ def make_report(database: Database, options: ReportOptions) -> Report:
 
     Raises InputError when there is no snapshot to show.
     """
-    loaded = load(database, options.prices, run=options.run, with_names=True)
+    loaded = load(database, options.prices, run=options.run, with_names=True, uses=options.uses)
     report, storage = judge_report(database, loaded, options)
     frames, families, at_ms = loaded.frames, loaded.families, to_ms(report.at)
     present = Present(
@@ -214,7 +220,7 @@ def judge_report(database: Database, loaded: Loaded, options: ReportOptions) -> 
         tags=loaded.tags,
         settings=loaded.settings,
         scans=loaded.scans,
-        in_use=use_words(loaded.usage, loaded.coverage, frames),
+        in_use=use_words(loaded.uses.usage, loaded.uses.coverage, frames),
         pulls=PullReport(
             at=from_ms(at_ms),
             found=loaded.transfers,
@@ -223,7 +229,11 @@ def judge_report(database: Database, loaded: Loaded, options: ReportOptions) -> 
             recorded=pulls,
         ),
     )
-    return replace(report, findings=judge(Estate(known), options.agreements)), storage
+    findings = replace(
+        judge(Estate(known), options.agreements),
+        warnings=(*loaded.uses.warnings, *loaded.uses.missing),
+    )
+    return replace(report, findings=findings), storage
 
 
 def _outcomes(
@@ -252,13 +262,26 @@ def _recommendations(
             return load_digest_ids(connection, digests)
 
     policies, policy_of, problems = policies_in_force(loaded.frames)
+    protected = None
+    warnings = [*loaded.uses.warnings, *loaded.uses.missing]
+    if options.protection.patterns:
+        found = find_protected(
+            options.protection, loaded.frames, loaded.facts, loaded.families, loaded.digests
+        )
+        protected = found.protected
+        warnings += found.warnings
     recommended = recommend(
         RecommendQuestion(
             rows=rows,
             at_ms=at_ms,
+            options=options.recommend,
             scope=options.scope,
-            usage=loaded.known_usage,
-            coverage=loaded.coverage,
+            usage=loaded.uses.usage,
+            coverage=loaded.uses.coverage,
+            protected=protected,
+            use_basis=loaded.uses.basis,
+            protect_patterns=len(options.protection.patterns),
+            warnings=tuple(warnings),
         ),
         loaded.frames,
         loaded.facts,

@@ -37,7 +37,7 @@ from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect
 from analyzer.model.units import Money, ScopeChoice, from_ms
-from analyzer.model.usage import Coverage, Usage
+from analyzer.model.usage import Coverage, Usage, UseBasis
 from analyzer.model.verdicts import Outcome
 from analyzer.pricing import PriceBook
 from analyzer.simulation import Proposal, WhatIf, simulate
@@ -64,6 +64,9 @@ class RecommendQuestion:
     usage: Usage | None = None
     coverage: Coverage | None = None
     protected: Bools | None = None
+    #: What ``usage`` and ``protected`` go by, for the report.
+    use_basis: UseBasis = field(default_factory=UseBasis)
+    protect_patterns: int = 0
     #: Look for one policy for all of them too.
     fleet: bool = True
     gaps: Sequence[Gap] = ()
@@ -193,6 +196,8 @@ class _Recommender:
                 fleet=fleet,
                 coverage=self._question.coverage,
                 in_use_known=self._question.usage is not None,
+                use_basis=self._question.use_basis,
+                protect_patterns=self._question.protect_patterns,
                 gaps=tuple(self._question.gaps),
                 warnings=(*self._question.warnings, *self._warnings()),
             ),

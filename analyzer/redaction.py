@@ -69,7 +69,7 @@ from analyzer.model.trends import (
     UnknownDay,
 )
 from analyzer.model.units import Money
-from analyzer.model.usage import Coverage, PlaceCoverage
+from analyzer.model.usage import Coverage, PlaceCoverage, UseBasis
 
 #: Stands for a text that is gone.
 GONE: Final = "(redacted)"
@@ -163,7 +163,8 @@ RULES: Final[Mapping[type, Mapping[str, str]]] = {
         **_REGISTRY,
         **dict.fromkeys(("read", "partial", "refused", "never_asked"), _KEEP),
     },
-    FindingsReport: {"accepted_gaps": _DROP},
+    FindingsReport: {"accepted_gaps": _DROP, "warnings": _DROP},
+    UseBasis: {"workloads": _KEEP},
     UnknownDay: {"reason": _DROP},
     Comparison: {"period": _KEEP, "unknown": _KEEP},
     RepositoryTrend: {**_REPOSITORY, "movement": _KEEP},

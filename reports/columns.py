@@ -147,7 +147,7 @@ _OF: Final[Mapping[str, Mapping[str, str]]] = {
         "logical_bytes": "Bytes of its config and layers",
         "unique_bytes_repository": "Bytes that no other image of its repository holds",
         "unique_bytes_registry": "Bytes that no other image of its registry holds",
-        "in_use": "running, configured, previous or unknown; empty where not known to be used",
+        "in_use": "running, configured, previous, listed or unknown; empty where not known to be used",
         "scan_status": "Status of its scan",
         "scan_completed": "When the scan was completed",
         "findings_critical": "Vulnerabilities of this severity, as the scan counts them",
@@ -358,7 +358,7 @@ _OF: Final[Mapping[str, Mapping[str, str]]] = {
         "near_limit": "Whether less than a day decides",
         "in_use": "Whether it is in use",
         "protected": "Whether it is protected",
-        "in_use_as": "running, configured or previous",
+        "in_use_as": "running, configured, previous or listed",
         "used_by": "The workloads",
     },
     NAME: {

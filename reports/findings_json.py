@@ -21,7 +21,7 @@ from analyzer.model.transfer import MoneyRange
 from analyzer.model.units import iso
 from reports.json_parts import gap_objects, money_object
 from reports.text import json_escaped
-from reports.usage import coverage_object
+from reports.usage import coverage_object, use_basis_object
 
 _Object = dict[str, Any]
 
@@ -70,6 +70,8 @@ def findings_object(report: FindingsReport) -> _Object:
         "unmatched_waivers": [_waiver(waiver) for waiver in report.unmatched_waivers],
         "checks": [_check(check) for check in report.checks],
         "coverage": None if report.coverage is None else coverage_object(report.coverage),
+        "in_use_by": use_basis_object(report.use_basis),
+        "warnings": list(report.warnings),
     }
 
 

@@ -10,10 +10,11 @@ from typing import Final
 from analyzer.model.findings import Evidence, Finding, FindingsReport, NotJudged, Owner, RepositoryFindings
 from analyzer.model.lint import Severity
 from analyzer.model.transfer import MoneyRange
+from analyzer.model.usage import UseBasis
 from reports.figures import UNKNOWN, counted, headline_money, listed, size, span
 from reports.rounding import CENT_DECIMALS, rounded
 from reports.text import shortened
-from reports.usage import coverage_sentences
+from reports.usage import coverage_sentences, in_use_words
 
 _DIGEST: Final = re.compile(r"(sha(?:256|512):[0-9a-f]{12})[0-9a-f]+")
 
@@ -95,6 +96,8 @@ def summary_sentences(report: FindingsReport) -> Iterator[str]:
             f"If all that is open were mended, {size(report.freed_bytes.repository)} would leave the store,"
             f" saving {saving_text(report.storage_saving)} a month."
         )
+    if report.use_basis != UseBasis():
+        yield f"In use is {in_use_words(report.use_basis)}."
     if report.coverage is not None:
         yield from coverage_sentences(report.coverage)
 

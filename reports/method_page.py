@@ -11,6 +11,8 @@ from reports.figures import count, counted, listed, moment
 from reports.lists import gap_table, price_table
 from reports.methods import TERMS, Method, Term, methods_for
 from reports.missing import counts_of_all, repositories_of_all
+from reports.recommend_words import asked_words
+from reports.usage import in_use_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,13 @@ class MethodSection:
 def method_section(report: Report, sections: frozenset[str]) -> MethodSection:
     """The method of ``report``, for a page with these sections."""
     return MethodSection(
-        methods=methods_for(sections, report.stale_days, moment(report.at)),
+        methods=methods_for(
+            sections,
+            stale_days=report.stale_days,
+            at=moment(report.at),
+            in_use="" if report.findings is None else in_use_words(report.findings.use_basis),
+            advised="" if report.recommendations is None else asked_words(report.recommendations),
+        ),
         terms=TERMS,
         not_included=_not_included(report),
         prices=price_table(report),

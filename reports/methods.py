@@ -16,7 +16,7 @@ class Method:
     #: What tables name it by; its id on the page is ``method-`` and this.
     name: str
     title: str
-    #: Plain sentences; ``{stale_days}`` and ``{at}`` stand for the report's own.
+    #: Plain sentences; ``{stale_days}``, ``{at}``, ``{in_use}`` and ``{advised}`` stand for the report's own.
     text: str
     #: Where it can be read up; "" where it is our own.
     source: str = ""
@@ -80,7 +80,7 @@ METHODS: Final = (
         " and as many pushes as are to come within the margin. The evaluator of what-if judges each policy"
         " on the images of the snapshot, and once more at the end of the margin, before it is shown. A"
         " saving is what leaves the bill beyond what the policy in force would take, at the end that cannot"
-        " overstate it.",
+        " overstate it. {advised}",
         source="ECR user guide, Lifecycle policy properties",
         section="recommended",
     ),
@@ -157,9 +157,9 @@ METHODS: Final = (
         title="Findings",
         text="Each check looks at what was read and says nothing of what was not. What a finding saves is"
         " the cost of the layers that would leave if it alone were mended; where images pile up, only those"
-        " count that are stale, or that no tag has reached for two weeks, and that no known workload uses."
-        " Findings overlap, so that their rows do not add up; totals and the list of what to do first count"
-        " each layer once. Waived findings are in no total.",
+        " count that are stale, or that no tag has reached for two weeks, and that are not in use; in use is"
+        " {in_use}. Findings overlap, so that their rows do not add up; totals and the list of what to do"
+        " first count each layer once. Waived findings are in no total.",
         section="findings",
     ),
     Method(
@@ -263,13 +263,13 @@ TERMS: Final = (
 )
 
 
-def methods_for(sections: frozenset[str], stale_days: int, at: str) -> tuple[Method, ...]:
-    """The entries that a page with these sections needs, in order, with the report's own numbers."""
+def methods_for(sections: frozenset[str], **own: object) -> tuple[Method, ...]:
+    """The entries that a page with these sections needs, in order, with the report's ``own`` words."""
     return tuple(
         Method(
             name=method.name,
             title=method.title,
-            text=method.text.format(stale_days=stale_days, at=at),
+            text=method.text.format(**own),
             source=method.source,
             section=method.section,
         )

@@ -23,7 +23,7 @@ from analyzer.model.units import iso
 from reports.json_parts import gap_objects, money_object
 from reports.recommend_words import check_commands
 from reports.text import json_escaped
-from reports.usage import coverage_object
+from reports.usage import coverage_object, use_basis_object
 
 _Object = dict[str, Any]
 
@@ -45,6 +45,8 @@ def recommend_object(report: RecommendReport, *, in_full: bool = True) -> _Objec
     return {
         "options": asdict(report.options),
         "in_use_known": report.in_use_known,
+        "in_use_by": use_basis_object(report.use_basis),
+        "protect_patterns": report.protect_patterns,
         "totals": {
             "effect": _effect(report.totals),
             "current": _effect(report.current_totals),

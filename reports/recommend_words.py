@@ -10,6 +10,7 @@ from analyzer.model.recommendation import FleetDefault, Recommendation, Recommen
 from analyzer.model.units import Money, iso
 from reports.figures import UNKNOWN, counted
 from reports.rounding import CENT_DECIMALS, rounded
+from reports.usage import in_use_words
 
 #: What each status asks of the reader.
 STATUS_WORDS: Final = {
@@ -63,6 +64,29 @@ def needed_words(report: RecommendReport) -> str:
         f"{counted(options.pulled_within_days, 'day')}, the last {counted(options.keep_releases, 'release')} "
         "of each tag family, and whatever these reach; safe for "
         f"{counted(options.margin_days, 'day')} at the present rate of pushes."
+    )
+
+
+def asked_words(report: RecommendReport) -> str:
+    """What the advice was asked to go by, all of it, in sentences."""
+    options = report.options
+    protected = (
+        f"protected is what {counted(report.protect_patterns, 'pattern names', 'patterns name')}"
+        if report.protect_patterns
+        else "no image is protected"
+    )
+    counting = (
+        "rules may count days for tagged images too"
+        if options.age_rules
+        else "rules count days for untagged images alone"
+    )
+    return (
+        f"In use is {in_use_words(report.use_basis)}; {protected}. Needed are also what was pulled in the"
+        f" last {counted(options.pulled_within_days, 'day')}, which no rule undercuts, and the last"
+        f" {counted(options.keep_releases, 'image')} of each tag family; a policy must stay safe for"
+        f" {counted(options.margin_days, 'day')} at the present rate of pushes. Up to"
+        f" {options.loss * 100:g} % of the bytes is given up for round numbers and fewer rules, and"
+        f" {counting}."
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from analyzer.model.simulation import Effect, Simulation
-from analyzer.model.usage import KINDS, Coverage, MissingUse, PlaceCoverage, Usage, Use
+from analyzer.model.usage import KINDS, Coverage, MissingUse, PlaceCoverage, Usage, Use, UseBasis
 from reports.figures import counted, listed
 from reports.text import shortened
 
@@ -17,6 +17,12 @@ _NAME: Final = 80
 
 #: Where nothing that is taken is in use; what it covers stands beside it.
 SAFE: Final = "Nothing that is known to be in use would be taken."
+_BY_WORKLOADS: Final[dict[str, str]] = {
+    "all": "what a workload of the snapshot runs, would start with or would roll back to",
+    "configured": "what a workload of the snapshot runs or would start with",
+    "running": "what a workload of the snapshot runs",
+    "none": "",
+}
 #: What no list of workloads covers.
 _ELSEWHERE: Final = (
     "Images can also be pulled from accounts and regions that were not collected, and by what none of these"
@@ -52,6 +58,20 @@ def users_of(usage: Usage | None, position: int, limit: int) -> str:
     if usage is None:
         return ""
     return users_text(usage.of(position, limit), usage.count(position))
+
+
+def in_use_words(basis: UseBasis) -> str:
+    """What counted as a use of an image, to follow "in use is"."""
+    named = _BY_WORKLOADS[basis.workloads]
+    if basis.listed is None:
+        return named or "nothing, as it was asked for"
+    given = f"what a list of {counted(basis.listed, 'reference')} names"
+    return f"{named}, and {given}" if named else given
+
+
+def use_basis_object(basis: UseBasis) -> dict[str, Any]:
+    """What counted as a use: which workloads, and how many references of a list (null without one)."""
+    return {"workloads": basis.workloads, "listed": basis.listed}
 
 
 def missing_texts(simulation: Simulation, limit: int) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -30,6 +30,7 @@ from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from analyzer.demo import Refusal
+    from analyzer.model.units import ScopeChoice
     from analyzer.store.engine import Database
 
 _NIGHTS = 3
@@ -74,10 +75,11 @@ def demo_command(
     a section on what it would do.
     """
     from analyzer.acceptance import parse_accepted_gaps
-    from analyzer.cli.report import asked_report, write_answer
+    from analyzer.cli.report import write_answer
     from analyzer.hygiene.judging import Agreements
     from analyzer.hygiene.owners import Ownership
     from analyzer.lifecycle.parsing import parse_policy
+    from analyzer.nightly import ReportOptions
     from analyzer.store.opening import open_database
 
     shared = common(context)
@@ -99,9 +101,9 @@ def demo_command(
     gaps, policy = _accepted_gaps(refusals), _example_policy()
     _write(output_dir / _GAPS, gaps)
     _write(output_dir / _POLICY, policy)
-    options = asked_report(
+    options = ReportOptions(
         prices=book,
-        scope=scope,
+        scope=cast("ScopeChoice", scope),
         stale_days=stale_days,
         accepted=parse_accepted_gaps(gaps, origin=_GAPS),
         agreements=Agreements(ownership=Ownership(tag_keys=(_OWNER_TAG,))),

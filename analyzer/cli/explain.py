@@ -13,12 +13,15 @@ import click
 from analyzer.cli.common import HELP, WITH_GAPS, Common, Moment, common, global_options
 from analyzer.cli.judging import (
     document_options,
+    read_policy,
+    world_of_files,
+)
+from analyzer.cli.needs import (
     needed_images,
     needed_options,
-    read_policy,
+    read_uses,
     tell_coverage,
     tell_warnings,
-    world_of_files,
 )
 from analyzer.errors import InputError
 
@@ -115,9 +118,11 @@ def _explained(
     is_stored: bool,
 ) -> Explanation:
     from analyzer.lifecycle.explanation import explain
-    from analyzer.references import find_in_use
+    from analyzer.references import find_in_use, parse_protect
 
-    needed = needed_images(world, in_use, workloads, protect, whole_registries=is_stored)
+    needed = needed_images(
+        world, read_uses(in_use, workloads), parse_protect(protect), whole_registries=is_stored
+    )
     # What workloads name elsewhere says nothing of this image.
     tell_warnings(shared, replace(needed, of_workloads=()))
     if shared.format == "csv":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.agreements import agreement_options, take_agreements
+from analyzer.cli.asking import figure_options, take_figures
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -20,12 +20,8 @@ from analyzer.cli.common import (
     accept_gaps_option,
     common,
     global_options,
-    load_accepted_gaps,
-    load_price_book,
-    report_options,
     require_folder,
 )
-from analyzer.cli.report import asked_report
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,8 +51,7 @@ if TYPE_CHECKING:
     "--at", type=Moment(), metavar="TIME", help="Count ages to this moment.  [that of the snapshot]"
 )
 @click.option("--list-columns", is_flag=True, help="Print what each column of each file is, and stop.")
-@report_options
-@agreement_options
+@figure_options
 @accept_gaps_option
 @global_options
 @click.pass_context
@@ -68,10 +63,6 @@ def export_command(
     run: int | None,
     at: datetime | None,
     list_columns: bool,  # noqa: FBT001 (click gives it by name)
-    scope: str,
-    stale_days: int,
-    prices: Path | None,
-    accept_gaps: Path | None,
     **options: Any,
 ) -> int:
     """Write a stored snapshot as Parquet files: a row for each image, tag, layer and finding.
@@ -94,16 +85,7 @@ def export_command(
     from analyzer.exporting.export import export
     from analyzer.store.opening import open_database
 
-    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
-    asked = asked_report(
-        prices=book,
-        scope=scope,
-        stale_days=stale_days,
-        accepted=accepted,
-        run=run,
-        at=at,
-        agreements=take_agreements(options),
-    )
+    asked = take_figures(options, run=run, at=at)
     database = open_database(shared.db_url)
     require_folder(output_dir)
     done = export(database, asked, output_dir, repositories=repositories)

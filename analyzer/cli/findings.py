@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.agreements import agreement_options, take_agreements
+from analyzer.cli.agreements import take_agreements
+from analyzer.cli.asking import figure_options
 from analyzer.cli.common import (
     HELP,
     WITH_FINDINGS,
@@ -20,8 +20,8 @@ from analyzer.cli.common import (
     global_options,
     load_accepted_gaps,
     load_price_book,
-    report_options,
 )
+from analyzer.cli.needs import take_uses
 from analyzer.cli.streams import tell
 from analyzer.errors import InputError
 
@@ -59,8 +59,7 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Exit with status 3 for a finding of this severity or a higher one that nobody waived.",
 )
-@agreement_options
-@report_options
+@figure_options
 @click.option(
     "--run", type=click.IntRange(min=1), metavar="N", help="Judge the registries as of run N.  [the last]"
 )
@@ -78,12 +77,8 @@ def findings_command(
     owner_globs: tuple[str, ...],
     list_checks: bool,  # noqa: FBT001 (click hands it over by name)
     fail_on: str | None,
-    scope: str,
-    stale_days: int,
-    prices: Path | None,
     run: int | None,
     at: datetime | None,
-    accept_gaps: Path | None,
     **options: Any,
 ) -> int:
     """Judge the registries of the last snapshot by a table of checks.
@@ -101,25 +96,27 @@ def findings_command(
     if list_checks:
         shared.write(_listed(checks, shared.format))
         return 0
-    agreements = take_agreements(options)
-    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
     from analyzer.findings import FindingsQuestion, find
     from analyzer.model.units import to_ms
     from analyzer.store.opening import open_database
 
     question = FindingsQuestion(
-        prices=book,
-        scope=cast(Literal["auto", "repository", "registry"], scope),
-        stale_days=stale_days,
-        agreements=agreements,
+        prices=load_price_book(options["prices"]),
+        scope=options["scope"],
+        stale_days=options["stale_days"],
+        agreements=take_agreements(options),
+        uses=take_uses(options),
         wanted=Wanted(checks=frozenset(checks), repositories=repositories, owners=owner_globs),
-        accepted=accepted,
+        accepted=load_accepted_gaps(options["accept_gaps"]),
         run=run,
         at_ms=None if at is None else to_ms(at),
     )
     report = find(open_database(shared.db_url), question)
-    if shared.format == "csv" and not shared.quiet:
-        _tell_beside(report)
+    if not shared.quiet:
+        for warning in report.warnings:
+            tell(warning)
+        if shared.format == "csv":
+            _tell_beside(report)
     shared.write(_rendered(report, shared.format))
     threshold = None if fail_on is None else Severity(fail_on)
     if threshold is not None and any(one.severity.is_at_least(threshold) for one in report.open):

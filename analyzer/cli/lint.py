@@ -23,9 +23,12 @@ from analyzer.cli.common import (
 )
 from analyzer.cli.judging import (
     matching_rows,
+    read_policy,
+)
+from analyzer.cli.needs import (
     needed_images,
     needed_options,
-    read_policy,
+    read_uses,
     tell_coverage,
     tell_warnings,
 )
@@ -147,6 +150,7 @@ def _judged(
     from analyzer.model.lint import LintReport
     from analyzer.model.tag_history import TagHistory
     from analyzer.model.units import from_ms, to_ms
+    from analyzer.references import parse_protect
     from analyzer.store.opening import open_database
     from analyzer.store.tag_history import load_tag_history
     from analyzer.what_if import gaps_about, load_world
@@ -156,7 +160,9 @@ def _judged(
     world = load_world(database, at_ms=None if at is None else to_ms(at))
     frames = world.frames
     rows, left_out = matching_rows(frames, globs)
-    needed = needed_images(world, in_use, workloads, protect, whole_registries=True, required=required)
+    needed = needed_images(
+        world, read_uses(in_use, workloads), parse_protect(protect), whole_registries=True, required=required
+    )
     tell_warnings(shared, needed, left_out)
     if shared.format == "csv":
         tell_coverage(shared, needed)

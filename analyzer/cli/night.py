@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.acceptance import AcceptedGap, split_gaps
-from analyzer.cli.agreements import take_agreements
+from analyzer.acceptance import split_gaps
+from analyzer.cli.asking import take_report
 from analyzer.cli.collect import collect_shown, first_profile, prepare_collection, require_something_read
 from analyzer.cli.ingest import checked_ingest
+from analyzer.cli.needs import read_uses
 from analyzer.cli.publishing import take_delivery, temporary_folder
-from analyzer.cli.report import asked_report
 from analyzer.errors import InputError, RunError
 from analyzer.service.steps import Step, StepResult, StepStatus
 from analyzer.store.slots import OnRun
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from analyzer.ingesting import IngestTotals
     from analyzer.model.results import Report
     from analyzer.nightly import ReportOptions
-    from analyzer.pricing import PriceBook
     from analyzer.store.engine import Database
 
 #: Ties a run to nothing: that of `demurrage run` belongs to no slot.
@@ -40,6 +39,8 @@ class NightPlan:
     #: What `ingest` takes beside the database; None where no pulls are to be read.
     ingest: Mapping[str, Any] | None
     report: ReportOptions
+    #: The user's list of images in use, where each night is to read it anew.
+    in_use: Path | None
     delivery: Delivery
     #: Where the report's files go; None for nowhere but where they are published.
     output_dir: Path | None
@@ -48,33 +49,25 @@ class NightPlan:
 def take_plan(
     options: dict[str, Any],
     *,
-    prices: PriceBook,
-    accepted: tuple[AcceptedGap, ...],
-    scope: str,
-    stale_days: int,
-    tag_keys: tuple[str, ...],
     output_dir: Path | None = None,
     published_otherwise: str | None = None,
+    reads_anew: bool = False,
 ) -> NightPlan:
     """The night that a command's ``options`` ask for; what is not about collecting is taken out of them.
 
     All of it is checked here, so that a mistake costs no night: raises InputError. ``published_otherwise``
-    is where reports go that nothing says where to publish.
+    is where reports go that nothing says where to publish; with ``reads_anew`` each night reads the list
+    of images in use, which changes more often than options do.
     """
-    ingest, agreements = checked_ingest(options), take_agreements(options)
+    in_use = options["in_use"] if reads_anew else None
+    ingest, report = checked_ingest(options), take_report(options)
     delivery = take_delivery(options, profile=first_profile(options), otherwise=published_otherwise)
     prepare_collection(**options)
     return NightPlan(
         collect=options,
         ingest=ingest,
-        report=asked_report(
-            prices=prices,
-            scope=scope,
-            stale_days=stale_days,
-            accepted=accepted,
-            tag_keys=tag_keys,
-            agreements=agreements,
-        ),
+        report=report,
+        in_use=in_use,
         delivery=delivery,
         output_dir=output_dir,
     )
@@ -103,6 +96,7 @@ class Night:
         self._on_run = on_run
         self._run = known_run
         self._note = note
+        self._asked = plan.report
         #: What the steps came to; None for one that was not done.
         self.collected: CollectResult | None = None
         self.ingested: list[IngestTotals] | None = None
@@ -160,7 +154,10 @@ class Night:
         from analyzer.nightly import make_report
         from reports import write_report
 
-        self.report = make_report(self._database, replace(self._plan.report, run=self._run))
+        if self._plan.in_use is not None:
+            uses = read_uses(self._plan.in_use, self._asked.uses.workloads)
+            self._asked = replace(self._asked, uses=uses)
+        self.report = make_report(self._database, replace(self._asked, run=self._run))
         try:
             paths = write_report(self.report, folder)
         except InputError as error:
@@ -182,7 +179,7 @@ class Night:
         was_published = "publish" in results and results["publish"].went_well
         return "done", delivery.telling.tell(
             self._database,
-            self._plan.report,
+            self._asked,
             self.report,
             failures=[(name, result.detail) for name, result in results.items() if result.status == "failed"],
             places=delivery.publishing.labels if delivery.publishing and was_published else (),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +12,6 @@ from analyzer.cli.common import (
     WITH_GAPS,
     Common,
     Moment,
-    NumberRange,
     accept_gaps_option,
     common,
     global_options,
@@ -23,7 +20,16 @@ from analyzer.cli.common import (
     prices_option,
     scope_option,
 )
-from analyzer.cli.judging import advice_on, matching_rows, needed_images, needed_options, tell_warnings
+from analyzer.cli.judging import advice_on, matching_rows
+from analyzer.cli.needs import (
+    needed_images,
+    needed_options,
+    recommend_options,
+    take_protection,
+    take_recommend,
+    take_uses,
+    tell_warnings,
+)
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,53 +44,7 @@ if TYPE_CHECKING:
     metavar="GLOB",
     help="Advise only on repositories of such names; may be repeated.  [all]",
 )
-@click.option(
-    "--keep-releases",
-    type=click.IntRange(min=1, max=10_000),
-    envvar="DEMURRAGE_KEEP_RELEASES",
-    default=5,
-    show_default=True,
-    show_envvar=True,
-    metavar="N",
-    help="Keep the last N images of each tag family: of versions, branches, dates and so on.",
-)
-@click.option(
-    "--pulled-within",
-    type=click.IntRange(min=1, max=3_650),
-    envvar="DEMURRAGE_PULLED_WITHIN",
-    default=90,
-    show_default=True,
-    show_envvar=True,
-    metavar="DAYS",
-    help="Keep what was pulled in the last DAYS; no rule goes by a shorter age.",
-)
-@click.option(
-    "--margin",
-    type=click.IntRange(min=0, max=365),
-    envvar="DEMURRAGE_MARGIN",
-    default=30,
-    show_default=True,
-    show_envvar=True,
-    metavar="DAYS",
-    help="Stay safe for DAYS at the present rate of pushes.",
-)
-@click.option(
-    "--loss",
-    type=NumberRange(min=0, max=0.5),
-    envvar="DEMURRAGE_LOSS",
-    default=0.01,
-    show_default=True,
-    show_envvar=True,
-    metavar="SHARE",
-    help="Give up to this share of the bytes away for round numbers and fewer rules.",
-)
-@click.option(
-    "--age-rules",
-    is_flag=True,
-    envvar="DEMURRAGE_AGE_RULES",
-    show_envvar=True,
-    help="Let rules count days for tagged images too: once nothing is pushed, they take the last releases.",
-)
+@recommend_options
 @click.option(
     "--back-test/--no-back-test",
     default=True,
@@ -115,79 +75,54 @@ def recommend_command(context: click.Context, /, **given: Any) -> int:
     Exit status: 0 done; 2 bad input; 4 something was not read, or a policy did not stand its proof.
     """
     shared = common(context, formats=("table", "json", "csv", "terraform", "cli", "policy"))
-    report = _Asked(**given).advised(shared)
+    report = _advised(shared, given)
     shared.write(_rendered(report, shared.format))
     unproven = any(row.status.value == "unproven" for row in report.repositories)
     return WITH_GAPS if report.gaps or unproven else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """The command's own options."""
+def _advised(shared: Common, given: dict[str, Any]) -> RecommendReport:
+    """The advice that the command's options ask for; raises InputError for names and lists that are none."""
+    from dataclasses import replace
 
-    repositories: tuple[str, ...]
-    keep_releases: int
-    pulled_within: int
-    margin: int
-    loss: float
-    age_rules: bool
-    back_test: bool
-    fleet: bool
-    in_use: Path | None
-    workloads: str
-    protect: tuple[str, ...]
-    at: datetime | None
-    run: int | None
-    scope: str
-    prices: Path | None
-    accept_gaps: Path | None
+    from analyzer.acceptance import split_gaps
+    from analyzer.lifecycle.past import Past
+    from analyzer.model.units import to_ms
+    from analyzer.recommending import RecommendQuestion, back_tested
+    from analyzer.store.history_frames import load_history
+    from analyzer.store.opening import open_database
+    from analyzer.what_if import gaps_about, load_world
 
-    def advised(self, shared: Common) -> RecommendReport:
-        """The advice; raises InputError for names and lists that are none."""
-        from dataclasses import replace
-
-        from analyzer.acceptance import split_gaps
-        from analyzer.lifecycle.past import Past
-        from analyzer.model.recommendation import RecommendOptions
-        from analyzer.model.units import to_ms
-        from analyzer.recommending import RecommendQuestion, back_tested
-        from analyzer.store.history_frames import load_history
-        from analyzer.store.opening import open_database
-        from analyzer.what_if import gaps_about, load_world
-
-        prices, accepted = load_price_book(self.prices), load_accepted_gaps(self.accept_gaps)
-        at_ms = None if self.at is None else to_ms(self.at)
-        database = open_database(shared.db_url)
-        world = load_world(database, run=self.run, at_ms=at_ms)
-        rows, left_out = matching_rows(world.frames, self.repositories)
-        needed = needed_images(world, self.in_use, self.workloads, self.protect, whole_registries=True)
-        if shared.format not in {"table", "json"}:
-            tell_warnings(shared, needed, left_out)
-        open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
-        question = RecommendQuestion(
-            rows=rows,
-            at_ms=world.at_ms,
-            options=RecommendOptions(
-                keep_releases=self.keep_releases,
-                pulled_within_days=self.pulled_within,
-                margin_days=self.margin,
-                loss=self.loss,
-                age_rules=self.age_rules,
-            ),
-            scope=cast(Any, self.scope),
-            usage=needed.usage,
-            coverage=needed.coverage,
-            protected=needed.protected,
-            fleet=self.fleet,
-            gaps=open_gaps,
-            warnings=(*left_out, *needed.warnings, *needed.of_workloads),
-        )
-        recommended = advice_on(world, question, prices)
-        report = recommended.report
-        if self.back_test and recommended.policies:
-            past = Past(load_history(database, world.snapshots))
-            report = back_tested(recommended, world.frames, past, prices)
-        return replace(report, accepted_gaps=tuple(covered))
+    prices, accepted = load_price_book(given["prices"]), load_accepted_gaps(given["accept_gaps"])
+    uses, protection, options = take_uses(given), take_protection(given), take_recommend(given)
+    at: datetime | None = given["at"]
+    database = open_database(shared.db_url)
+    world = load_world(database, run=given["run"], at_ms=None if at is None else to_ms(at))
+    rows, left_out = matching_rows(world.frames, given["repositories"])
+    needed = needed_images(world, uses, protection, whole_registries=True)
+    if shared.format not in {"table", "json"}:
+        tell_warnings(shared, needed, left_out)
+    open_gaps, covered = split_gaps(gaps_about(world, rows), accepted)
+    question = RecommendQuestion(
+        rows=rows,
+        at_ms=world.at_ms,
+        options=options,
+        scope=given["scope"],
+        usage=needed.usage,
+        coverage=needed.coverage,
+        protected=needed.protected,
+        use_basis=needed.use_basis,
+        protect_patterns=needed.protect_patterns,
+        fleet=given["fleet"],
+        gaps=open_gaps,
+        warnings=(*left_out, *needed.warnings, *needed.of_workloads),
+    )
+    recommended = advice_on(world, question, prices)
+    report = recommended.report
+    if given["back_test"] and recommended.policies:
+        past = Past(load_history(database, world.snapshots))
+        report = back_tested(recommended, world.frames, past, prices)
+    return replace(report, accepted_gaps=tuple(covered))
 
 
 def _rendered(report: RecommendReport, form: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from analyzer.cli.agreements import agreement_options, take_agreements
+from analyzer.cli.asking import advised_options, take_report
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -21,25 +21,19 @@ from analyzer.cli.common import (
     accept_gaps_option,
     common,
     global_options,
-    group_by_option,
-    load_accepted_gaps,
-    load_price_book,
-    report_options,
     require_folder,
 )
-from analyzer.cli.judging import matching_rows, needed_images, read_policy_document
+from analyzer.cli.judging import matching_rows, read_policy_document
+from analyzer.cli.needs import needed_images
 from analyzer.cli.publishing import publish_options, take_publishing, temporary_folder
 from analyzer.cli.streams import tell
 from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
-    from analyzer.acceptance import AcceptedGap
-    from analyzer.hygiene.judging import Agreements
     from analyzer.lifecycle.policy import Policy
     from analyzer.model.results import Report
     from analyzer.model.simulation import Simulation
     from analyzer.nightly import ReportOptions
-    from analyzer.pricing import PriceBook
     from analyzer.store.engine import Database
 
 
@@ -78,9 +72,7 @@ if TYPE_CHECKING:
     metavar="KEY",
     help="Makes the same pseudonyms as every other report with this secret.  [a new key]",
 )
-@report_options
-@group_by_option
-@agreement_options
+@advised_options
 @publish_options
 @accept_gaps_option
 @global_options
@@ -94,11 +86,6 @@ def report_command(
     policies: tuple[Path, ...],
     redact: bool,  # noqa: FBT001 (click gives it by name)
     redact_key: str | None,
-    scope: str,
-    stale_days: int,
-    prices: Path | None,
-    accept_gaps: Path | None,
-    group_by: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Report on a stored snapshot: what is stored, what it costs, what is waste.
@@ -114,25 +101,15 @@ def report_command(
     if redact:
         _require_redactable(context, output_dir, policies)
     tried = [(path, *read_policy_document(shared, path)) for path in policies]
-    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
-    agreements = take_agreements(options)
+    own_prices = options["prices"] is not None
+    asked = take_report(options, run=run, at=at)
     if context.get_parameter_source("publish") is not ParameterSource.COMMANDLINE:
         options.update(publish=(), publish_kms_key=None)
     publishing = take_publishing(options)
     database = open_database(shared.db_url)
     if output_dir is not None:
         require_folder(output_dir)
-    asked = asked_report(
-        prices=book,
-        scope=scope,
-        stale_days=stale_days,
-        accepted=accepted,
-        run=run,
-        at=at,
-        tag_keys=group_by,
-        agreements=agreements,
-    )
-    change = _redaction(redact_key, own_prices=prices is not None) if redact else None
+    change = _redaction(redact_key, own_prices=own_prices) if redact else None
     with nullcontext(output_dir) if output_dir or not publishing else temporary_folder() as folder:
         report, files = write_answer(
             shared, database, folder, asked, policies=tried, told=output_dir, change=change
@@ -176,34 +153,6 @@ def _redaction(key: str | None, *, own_prices: bool) -> Callable[[Report], Repor
         )
     secret = secrets.token_bytes(32) if key is None else key.encode("utf-8", "surrogateescape")
     return partial(redact, key=secret, own_prices=own_prices)
-
-
-def asked_report(
-    *,
-    prices: PriceBook,
-    scope: str,
-    stale_days: int,
-    accepted: tuple[AcceptedGap, ...],
-    run: int | None = None,
-    at: datetime | None = None,
-    tag_keys: tuple[str, ...] = (),
-    agreements: Agreements | None = None,
-) -> ReportOptions:
-    """What the options ask a report to show."""
-    from analyzer.hygiene.judging import Agreements
-    from analyzer.model.units import to_ms
-    from analyzer.nightly import ReportOptions
-
-    return ReportOptions(
-        prices=prices,
-        scope=cast(Literal["auto", "repository", "registry"], scope),
-        stale_days=stale_days,
-        run=run,
-        at_ms=None if at is None else to_ms(at),
-        accepted=accepted,
-        tag_keys=tag_keys,
-        agreements=agreements or Agreements(),
-    )
 
 
 def write_answer(
@@ -268,7 +217,7 @@ def _simulation(
     from analyzer.what_if import answer, everywhere, in_force, load_world, not_in_force
 
     world = load_world(database, run=run, at_ms=options.at_ms)
-    needed = needed_images(world, None, "all", (), whole_registries=True)
+    needed = needed_images(world, options.uses, options.protection, whole_registries=True)
     rows, left_out = matching_rows(world.frames, ())
     question = WhatIf(
         proposals=[everywhere(world, rows, str(path), policy, text) for path, policy, text in policies],
@@ -278,9 +227,10 @@ def _simulation(
         against=in_force(world),
         not_in_force=not_in_force(world),
         in_use=needed.in_use,
+        protected=needed.protected,
         missing_in_use=needed.missing or (),
         usage=needed.usage,
         coverage=needed.coverage,
-        warnings=(*left_out, *needed.of_workloads),
+        warnings=(*left_out, *needed.warnings, *needed.of_workloads),
     )
     return answer(world, question, options.prices, warnings=question.warnings)

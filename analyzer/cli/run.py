@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.agreements import agreement_options
+from analyzer.cli.asking import advised_options
 from analyzer.cli.collect import collect_options
 from analyzer.cli.common import (
     HELP,
@@ -15,10 +15,6 @@ from analyzer.cli.common import (
     accept_gaps_option,
     common,
     global_options,
-    group_by_option,
-    load_accepted_gaps,
-    load_price_book,
-    report_options,
     require_folder,
 )
 from analyzer.cli.ingest import ingest_options
@@ -43,9 +39,7 @@ _FAILED = 1
     metavar="DIR",
     help="Folder for the report.",
 )
-@report_options
-@group_by_option
-@agreement_options
+@advised_options
 @publish_options
 @notify_options
 @accept_gaps_option
@@ -56,11 +50,6 @@ def run_command(
     /,
     *,
     output_dir: Path,
-    scope: str,
-    stale_days: int,
-    prices: Path | None,
-    accept_gaps: Path | None,
-    group_by: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Take a snapshot, then write the report: the nightly run.
@@ -76,17 +65,8 @@ def run_command(
 
     shared = common(context)
     # Before the night's work, so that a mistake in these does not cost it.
-    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    plan = take_plan(options, output_dir=output_dir)
     require_folder(output_dir)
-    plan = take_plan(
-        options,
-        prices=book,
-        accepted=accepted,
-        scope=scope,
-        stale_days=stale_days,
-        tag_keys=group_by,
-        output_dir=output_dir,
-    )
     database = open_database(shared.db_url, create=True)
     night = Night(database, plan, progress=shown_progress(quiet=shared.quiet), note=tell)
     errors: dict[str, Exception] = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
-from analyzer.cli.agreements import agreement_options
+from analyzer.cli.asking import advised_options
 from analyzer.cli.collect import collect_options
 from analyzer.cli.common import (
     HELP,
@@ -20,10 +20,6 @@ from analyzer.cli.common import (
     accept_gaps_option,
     common,
     global_options,
-    group_by_option,
-    load_accepted_gaps,
-    load_price_book,
-    report_options,
     wants_traceback,
 )
 from analyzer.cli.ingest import ingest_options
@@ -113,9 +109,7 @@ def serve_options(command: Any) -> Any:
 @serve_options
 @collect_options
 @ingest_options
-@report_options
-@group_by_option
-@agreement_options
+@advised_options
 @publish_options
 @notify_options
 @accept_gaps_option
@@ -131,11 +125,6 @@ def serve_command(
     stop_seconds: float,
     listen: str,
     max_snapshot_age: float | None,
-    scope: str,
-    stale_days: int,
-    prices: Path | None,
-    accept_gaps: Path | None,
-    group_by: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Run the night by a schedule, for as long as it is let.
@@ -159,16 +148,11 @@ def serve_command(
         raise InputError("--output is for commands that print an answer; serve publishes: use --publish")
     times = Schedule(schedule, timezone)
     address = None if listen.lower() == "none" else parse_address(listen)
-    accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
-    plan = take_plan(
-        options,
-        prices=book,
-        accepted=accepted,
-        scope=scope,
-        stale_days=stale_days,
-        tag_keys=group_by,
-        published_otherwise=str(_reports_folder()),
-    )
+    if str(options["in_use"]) == "-":
+        raise InputError(
+            "--in-use -: serve reads the list every night, and stdin can be read but once; name a file"
+        )
+    plan = take_plan(options, published_otherwise=str(_reports_folder()), reads_anew=True)
     database = open_database(shared.db_url, create=True)
     stopping = Stopping(stop_seconds)
     night = _ServiceNight(database, plan)

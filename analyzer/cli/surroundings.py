@@ -15,6 +15,7 @@ import click
 
 from analyzer.cli.common import load_accepted_gaps, load_price_book
 from analyzer.cli.configuration import all_options, is_nightly
+from analyzer.cli.needs import read_uses
 from analyzer.errors import InputError
 from analyzer.model.checks import Check, CheckStatus
 
@@ -148,9 +149,11 @@ def _files(context: click.Context) -> Iterator[Check]:
     folder = settings.get("output_dir")
     if folder:
         yield _output(Path(str(folder)))
-    for name, load in (("prices", load_price_book), ("accept_gaps", load_accepted_gaps)):
+    loads = (("prices", load_price_book), ("accept_gaps", load_accepted_gaps), ("in_use", read_uses))
+    for name, load in loads:
         file = settings.get(name)
-        if not file:
+        # Stdin is the run's.
+        if not file or str(file) == "-":
             continue
         check = f"files.{name}"
         try:

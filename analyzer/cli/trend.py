@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,14 +20,25 @@ from analyzer.cli.common import (
     load_price_book,
     prices_option,
 )
-from analyzer.cli.judging import advice_on, needed_images, read_policy_document
+from analyzer.cli.judging import advice_on, read_policy_document
+from analyzer.cli.needs import (
+    needed_images,
+    needed_options,
+    recommend_options,
+    take_protection,
+    take_recommend,
+    take_uses,
+    tell_warnings,
+)
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analyzer.cli.needs import Needed
     from analyzer.lifecycle.policy import Policy
     from analyzer.model.frames import Int64
+    from analyzer.model.recommendation import RecommendOptions
     from analyzer.model.trends import TrendReport
     from analyzer.pricing import PriceBook
     from analyzer.what_if import World
@@ -75,12 +86,15 @@ if TYPE_CHECKING:
     metavar="N",
     help="Repositories that the table names.",
 )
+@needed_options
+@recommend_options
 @prices_option
 @accept_gaps_option
 @global_options
 @click.pass_context
 def trend_command(
     context: click.Context,
+    /,
     repositories: tuple[str, ...],
     days: int | None,
     since: datetime | None,
@@ -90,6 +104,7 @@ def trend_command(
     top: int,
     prices: Path | None,
     accept_gaps: Path | None,
+    **options: Any,
 ) -> int:
     """Show how registries grew, and what they will hold in a year.
 
@@ -113,6 +128,7 @@ def trend_command(
         raise InputError("--days and --since both say how far to look back; give one of them")
     tried = [(path, *read_policy_document(shared, path)) for path in policies]
     accepted, book = load_accepted_gaps(accept_gaps), load_price_book(prices)
+    uses, protection, advised = take_uses(options), take_protection(options), take_recommend(options)
     database = open_database(shared.db_url)
     world = load_world(database, run=run)
     if since is not None:
@@ -133,7 +149,9 @@ def trend_command(
         Candidate(name="candidate", title=str(path), policies=dict.fromkeys(judged.tolist(), policy))
         for path, policy, _ in tried
     ]
-    if recommended and (followed := _followed(world, judged, book)):
+    needed = needed_images(world, uses, protection, whole_registries=True)
+    if recommended and (followed := _followed(world, judged, needed, advised, book)):
+        tell_warnings(shared, replace(needed, of_workloads=()))
         candidates.insert(0, Candidate(name="recommended", title="recommended policies", policies=followed))
     report = report_trend(
         database,
@@ -150,17 +168,24 @@ def trend_command(
     return WITH_GAPS if report.gaps else 0
 
 
-def _followed(world: World, rows: Int64, prices: PriceBook) -> Mapping[int, Policy]:
+def _followed(
+    world: World, rows: Int64, needed: Needed, options: RecommendOptions, prices: PriceBook
+) -> Mapping[int, Policy]:
     """Every repository's policy once those recommended for ``rows`` are put; nothing without any."""
     from analyzer.recommending import RecommendQuestion
 
     if not len(rows):
         return {}
-    needed = needed_images(world, None, "all", (), whole_registries=True)
     advice = advice_on(
         world,
         RecommendQuestion(
-            rows=rows, at_ms=world.at_ms, usage=needed.usage, coverage=needed.coverage, fleet=False
+            rows=rows,
+            at_ms=world.at_ms,
+            options=options,
+            usage=needed.usage,
+            coverage=needed.coverage,
+            protected=needed.protected,
+            fleet=False,
         ),
         prices,
     )

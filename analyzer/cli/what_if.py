@@ -29,11 +29,14 @@ from analyzer.cli.configuration import read_text
 from analyzer.cli.judging import (
     document_options,
     matching_rows,
+    world_of_files,
+)
+from analyzer.cli.needs import (
     needed_images,
     needed_options,
+    read_uses,
     tell_coverage,
     tell_warnings,
-    world_of_files,
 )
 from analyzer.errors import InputError
 
@@ -271,6 +274,7 @@ class _Asked:
         Raises InvalidPolicy for a plan that would set a policy that ECR refuses.
         """
         from analyzer.lifecycle.evaluation import Options
+        from analyzer.references import parse_protect
         from analyzer.simulation import WhatIf
         from analyzer.what_if import everywhere, in_force, not_in_force, propose_plan
 
@@ -289,9 +293,8 @@ class _Asked:
             plan = _Planned(planned.addresses, notes)
         needed = needed_images(
             world,
-            self.in_use,
-            self.workloads,
-            self.protect,
+            read_uses(self.in_use, self.workloads),
+            parse_protect(self.protect),
             whole_registries=not self.images,
             required=self.fail_on_in_use,
         )

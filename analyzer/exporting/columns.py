@@ -170,7 +170,7 @@ TABLES: Final = (
                 "unique_bytes_registry_scope", Type.INT64, "Bytes that nothing else in its registry holds"
             ),
             Column("reported_size_bytes", Type.INT64, "imageSizeInBytes as ECR reports it"),
-            Column("in_use", Type.WORD, "running, configured, previous, or none that is known of"),
+            Column("in_use", Type.WORD, "running, configured, previous, listed, or none that is known of"),
             Column("scan_status", Type.WORD, "Status of its scan; null where ECR shows none"),
             Column("scan_completed", Type.DATE, "Day the scan was completed"),
             *(

@@ -24,6 +24,7 @@ from analyzer.nightly import ReportOptions, judge_report
 from analyzer.store.digest_texts import load_digest_texts_of_all
 from analyzer.store.engine import Database
 from analyzer.store.manifest_details import load_manifest_details
+from reports.usage import use_basis_object
 
 _LARGE: Final[dict[str, Callable[[Source], Iterator[Block]]]] = {
     "images": artifacts.images,
@@ -59,7 +60,7 @@ def export(
     appear when all of them are complete. Raises InputError where nothing is stored, a glob fits nothing or
     the folder cannot be written; RunError where there is no room in it.
     """
-    loaded = load(database, options.prices, run=options.run, with_names=True)
+    loaded = load(database, options.prices, run=options.run, with_names=True, uses=options.uses)
     is_chosen = facts.chooser(repositories)
     names = [str(name) for name in loaded.frames.repositories["repository"]]
     for glob in repositories:
@@ -110,6 +111,7 @@ def _about(loaded: Loaded, report: Report, repositories: Sequence[str]) -> dict[
         "at": iso(report.at),
         "scope": report.scope,
         "stale_days": str(report.stale_days),
+        "in_use_by": json.dumps(use_basis_object(loaded.uses.basis)),
         "snapshots": json.dumps(snapshots),
         "repositories": json.dumps(list(repositories)),
     }

@@ -44,7 +44,7 @@ from analyzer.model.registry_settings import (
 )
 from analyzer.model.transfer import MoneyRange, TransferFindings
 from analyzer.model.units import ScopeChoice
-from analyzer.model.usage import Coverage, Usage
+from analyzer.model.usage import Coverage, Usage, UseBasis
 from analyzer.pricing import PriceBook
 from analyzer.storage import DAY_MS, Storage
 
@@ -76,8 +76,9 @@ class Known:
     of_repositories: Sequence[RepositorySettings]
     replication: Replication
     scans: Scans
-    #: None where no workloads were read: then nobody knows what is in use.
+    #: None where no workloads were read and nothing was listed: then nobody knows what is in use.
     usage: Usage | None
+    #: Which workloads ``usage`` covers; None where these were not to count.
     coverage: Coverage | None
     #: Where workloads pull from; None where no workloads were read.
     transfers: TransferFindings | None
@@ -95,6 +96,8 @@ class Known:
     scope: ScopeChoice
     #: Digests of the artifacts at these positions.
     digests: Callable[[Int64], Sequence[str]]
+    #: What was asked to count as a use.
+    use_basis: UseBasis = field(default_factory=UseBasis)
     #: Accounts that are no strangers: those collected, those of the organization, those the user named.
     accounts: frozenset[str] = frozenset()
     #: What all indexes that were ever read say of their children.

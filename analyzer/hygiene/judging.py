@@ -119,6 +119,7 @@ def judge(
         freed_bytes=union.freed_bytes,
         storage_saving=union.saving,
         coverage=estate.known.coverage,
+        use_basis=estate.known.use_basis,
     )
 
 

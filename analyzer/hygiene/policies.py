@@ -215,7 +215,7 @@ def _found(estate: Estate, row: int, finding: LintFinding, *, is_piling: bool) -
         evidence=tuple(
             Evidence(
                 kind="workload",
-                name=f"{use.source} {use.account}/{use.region} {use.workload}".strip(),
+                name=f"{use.source} {use.account}/{use.region} {use.workload}" if use.account else use.source,
                 note=f"{use.kind}: {use.reference}",
             )
             for use in finding.users[:3]

@@ -6,14 +6,14 @@ them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from analyzer.model.lint import Severity
 from analyzer.model.records import Gap
 from analyzer.model.results import ScopedBytes
 from analyzer.model.transfer import MoneyRange
-from analyzer.model.usage import Coverage
+from analyzer.model.usage import Coverage, UseBasis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,8 +196,12 @@ class FindingsReport:
     #: is part of, and what that saves per month.
     freed_bytes: ScopedBytes
     storage_saving: MoneyRange
-    #: Which workloads were read; None where none ever were.
+    #: Which workloads were read; None where none were to count.
     coverage: Coverage | None = None
+    #: What was to count as a use of an image.
+    use_basis: UseBasis = field(default_factory=UseBasis)
+    #: What the user's list of images in use says nothing about, in sentences for people.
+    warnings: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     accepted_gaps: tuple[tuple[Gap, str], ...] = ()
 

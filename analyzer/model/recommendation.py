@@ -8,10 +8,12 @@ judged it before it got here, at the moment of the snapshot and at the end of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
+
+from analyzer.model.usage import UseBasis
 
 if TYPE_CHECKING:
     from analyzer.model.history import BackTest, RepositoryBackTest
@@ -236,6 +238,9 @@ class RecommendReport:
     coverage: Coverage | None
     #: Whether anything said which images are in use.
     in_use_known: bool
+    #: What was to count as a use, and how many patterns name protected images.
+    use_basis: UseBasis = field(default_factory=UseBasis)
+    protect_patterns: int = 0
     gaps: tuple[Gap, ...] = ()
     accepted_gaps: tuple[tuple[Gap, str], ...] = ()
     #: What is not known, in sentences for people.

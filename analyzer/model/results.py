@@ -248,7 +248,7 @@ class Report:
     #: One row per artifact: account, region, repository, digest, kind (image, index, referrer,
     #: unknown), tags (space separated), tagged, orphaned, stale, pushed_at, last_pull (ISO date,
     #: "never"), image_status, logical_bytes, unique_bytes_repository, unique_bytes_registry, in_use
-    #: (running, configured, previous, "unknown", or "" for not known to be used), and what
+    #: (running, configured, previous, listed, "unknown", or "" for not known to be used), and what
     #: ``settings_rows.image_columns`` gives.
     #: Ordered by account, region, repository, digest.
     images: pd.DataFrame

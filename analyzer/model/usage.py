@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,25 @@ from analyzer.model.records import ReadStatus, UseKind
 #: counts for clusters whose pods cannot be listed.
 SOURCES: Final = ("ecs", "lambda", "eks", "apprunner", "batch", "sagemaker", "codebuild")
 
+#: Which uses by workloads count: all of them; those that run an image or would start with it; those that
+#: run it; none.
+WorkloadChoice = Literal["all", "configured", "running", "none"]
+
 #: Codes of ``Usage.kind`` beside those of ``model.records.UseKind``: named by a list that the user
 #: gave, and not known to be used.
 LISTED: Final = 3
 UNUSED: Final = 255
 #: Names of the kinds of use, by code.
 KINDS: Final = (*(kind.name.lower() for kind in UseKind), "listed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseBasis:
+    """What was asked to count as a use of an image; nothing of what it came to."""
+
+    workloads: WorkloadChoice = "all"
+    #: References on the user's own list; None where there was none.
+    listed: int | None = None
 
 
 class SourceRead(NamedTuple):

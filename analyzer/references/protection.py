@@ -50,6 +50,11 @@ class Protected:
     #: The patterns, as written, that name nothing there.
     unmatched: tuple[str, ...]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What names nothing, though whoever gave it may think so."""
+        return tuple(f"--protect {glob}: there is no such image" for glob in self.unmatched)
+
 
 def parse_protect(globs: Iterable[str]) -> Protection:
     """The protection that ``globs`` describe together.
@@ -103,7 +108,7 @@ def find_protected(
     frames: Frames,
     facts: LifecycleFacts,
     families: Families,
-    digests: Callable[[Int64], list[str]],
+    digests: Callable[[Int64], Sequence[str]],
 ) -> Protected:
     """What ``protection`` covers in ``frames``; ``digests`` gives the digests of artifact positions.
 

@@ -86,17 +86,21 @@ def _place(account: str, region: str, reads: dict[str, ReadStatus]) -> PlaceCove
     )
 
 
-def use_words(usage: Usage, coverage: Coverage, frames: Frames) -> npt.NDArray[np.object_]:
+def use_words(usage: Usage | None, coverage: Coverage | None, frames: Frames) -> npt.NDArray[np.object_]:
     """Per artifact how it is used, in a word: the strongest kind of use, "unknown", or "".
 
     "" is not known to be used, where at least one source was read whole in the artifact's own account
     and region; where none was nobody looked, and it is unknown. So it is for what may be a child of an
     index in use that could not be read.
     """
+    if usage is None:
+        return np.full(len(frames.artifacts.digest_id), "unknown", object)
     words = np.full(UNUSED + 1, "", object)
     words[: len(KINDS)] = KINDS
     of_each: npt.NDArray[np.object_] = words[usage.kind]
-    looked = np.array([bool(place.read) for place in coverage.places], np.bool_)
+    looked = np.zeros(len(frames.registries), np.bool_)
+    if coverage is not None:
+        looked[:] = [bool(place.read) for place in coverage.places]
     registry = frames.repositories["registry"].to_numpy(np.int64)
     open_to_doubt = usage.possibly | ~looked[registry[frames.artifacts.repository]]
     of_each[open_to_doubt & ~usage.in_use] = "unknown"

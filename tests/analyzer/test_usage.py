@@ -323,6 +323,9 @@ def test_word_for_how_an_image_is_used() -> None:
     reads = [SourceRead(0, "ecs", ReadStatus.COMPLETE), SourceRead(1, "ecs", ReadStatus.PARTIAL)]
     coverage = coverage_of(workloads_of([], reads), fleet.frames.registries)
     # In the second place one source was read in part only, in the third none was asked.
+    assert set(use_words(None, None, fleet.frames)) == {"unknown"}
+    # Of what no workload was asked about, only a list says anything.
+    assert set(use_words(usage, None, fleet.frames)) - set(KINDS) == {"unknown"}
     words = use_words(usage, coverage, fleet.frames)
     assert words.tolist() == ["", "previous", "running", "unknown", "unknown", "unknown"]
     possibly = replace(usage, possibly=~usage.in_use)

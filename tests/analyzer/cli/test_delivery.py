@@ -114,6 +114,8 @@ def test_a_report_is_published_where_that_is_typed(
         (("--notify", "http://hooks.example/sesame"), "--notify: the webhook is no https URL"),
         (("--notify", "arn:aws:sns:x"), "--notify arn:aws:sns:x"),
         (("--notify", "no/folder/digest.txt"), "--notify no/folder/digest.txt"),
+        (("--in-use", "nowhere.txt"), "--in-use nowhere.txt"),
+        (("--protect", "a:b:c"), "--protect 'a:b:c'"),
     ],
 )
 @pytest.mark.usefixtures("aws")

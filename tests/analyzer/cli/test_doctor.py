@@ -463,11 +463,14 @@ def test_a_value_that_another_command_would_refuse_is_a_failed_check(
 def test_files_and_folders_of_the_nightly_run_are_looked_at(demurrage: Cli, tmp_path: Path) -> None:
     (tmp_path / "prices.toml").write_text("not prices")
     (tmp_path / "file").write_text("")
-    (tmp_path / "night.toml").write_text('output-dir = "file/report"\nprices = "prices.toml"\n')
+    (tmp_path / "night.toml").write_text(
+        'output-dir = "file/report"\nprices = "prices.toml"\nin-use = "nowhere.txt"\n'
+    )
     outcome = _doctor(demurrage, "--config", "night.toml")
     assert outcome.status == 1
     assert _check(outcome, "files.output_dir")["status"] == "failed"
     assert "prices.toml" in _check(outcome, "files.prices")["found"]
+    assert "nowhere.txt" in _check(outcome, "files.in_use")["found"]
     (tmp_path / "night.toml").write_text('output-dir = "reports/night"\n')
     outcome = _doctor(demurrage, "--config", "night.toml")
     assert _check(outcome, "files.output_dir")["found"].endswith("run would make it")

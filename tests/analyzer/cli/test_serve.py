@@ -164,6 +164,7 @@ def test_a_failed_night_is_told_without_secrets_and_the_server_goes_on(aws: Serv
         (("--publish", "/proc/nothing"), "--publish /proc/nothing"),
         (("--trail", "nowhere"), "--trail nowhere"),
         (("--output", "x.txt"), "--publish"),
+        (("--in-use", "-"), "--in-use -: serve reads the list every night"),
     ],
 )
 @pytest.mark.usefixtures("aws")
