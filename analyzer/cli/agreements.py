@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analyzer.cli.common import Decorated, words
+from analyzer.cli.common import Decorated, with_options, words
 from analyzer.cli.configuration import read_text
 from analyzer.errors import InputError
 
@@ -56,9 +56,7 @@ _OPTIONS = (
 
 def agreement_options(command: Decorated) -> Decorated:
     """Add --waivers, --owner-tag, --owners and --known-account; `take_agreements` reads them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_OPTIONS, command)
 
 
 def take_agreements(options: dict[str, Any]) -> Agreements:

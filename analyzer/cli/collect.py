@@ -19,6 +19,7 @@ from analyzer.cli.common import (
     common,
     global_options,
     load_accepted_gaps,
+    with_options,
     words,
 )
 from analyzer.errors import InputError, RunError
@@ -197,9 +198,7 @@ _COLLECT_OPTIONS = (
 
 def collect_options(command: Decorated) -> Decorated:
     """Add the options that decide what is collected, and how fast."""
-    for option in reversed(_COLLECT_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_COLLECT_OPTIONS, command)
 
 
 @click.command("collect", context_settings=HELP)

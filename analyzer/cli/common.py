@@ -257,11 +257,16 @@ _GLOBAL_OPTIONS = (
 )
 
 
-def global_options(command: Decorated) -> Decorated:
-    """Add the options that stand before or after every command; `common` reads them."""
-    for option in reversed(_GLOBAL_OPTIONS):
+def with_options(options: Sequence[Callable[[Any], Any]], command: Decorated) -> Decorated:
+    """``command`` with these options, which --help lists in their order."""
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+def global_options(command: Decorated) -> Decorated:
+    """Add the options that stand before or after every command; `common` reads them."""
+    return with_options(_GLOBAL_OPTIONS, command)
 
 
 #: Registries and their images are younger, and reports will not be asked for later. Ages and the

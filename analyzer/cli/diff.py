@@ -7,6 +7,9 @@ from typing import Any, cast
 
 import click
 
+from analyzer.cli.choices import (
+    repositories_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -21,13 +24,7 @@ from analyzer.errors import InputError
 @click.command("diff", context_settings=HELP)
 @click.argument("before", default="previous", metavar="[A]")
 @click.argument("after", default="last", metavar="[B]")
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Only repositories of such names; may be repeated.  [all]",
-)
+@repositories_option()
 @click.option(
     "--rows",
     type=click.Choice(["repository", "image"]),

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.common import HELP, WITH_GAPS, Common, Moment, common, global_options
+from analyzer.cli.choices import (
+    at_option,
+)
+from analyzer.cli.common import HELP, WITH_GAPS, Common, common, global_options
 from analyzer.cli.judging import (
     document_options,
     read_policy,
@@ -47,7 +50,7 @@ _DAY_MS = 86_400_000
 )
 @document_options
 @needed_options
-@click.option("--at", type=Moment(), metavar="TIME", help="Judge at this moment.  [that of the snapshot]")
+@at_option("Judge at this moment", otherwise="that of the snapshot; with --images: now")
 @global_options
 @click.pass_context
 def explain_command(

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.asking import figure_options, take_figures
+from analyzer.cli.choices import (
+    at_option,
+    output_dir_option,
+    repositories_option,
+    run_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
     Common,
-    Moment,
     accept_gaps_option,
     common,
     global_options,
@@ -29,27 +34,10 @@ if TYPE_CHECKING:
 
 
 @click.command("export", context_settings=HELP)
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    envvar="DEMURRAGE_OUTPUT_DIR",
-    show_envvar=True,
-    metavar="DIR",
-    help="Folder for the files.",
-)
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Export only repositories of such names; may be repeated.  [all]",
-)
-@click.option(
-    "--run", type=click.IntRange(min=1), metavar="N", help="Export the registries as of run N.  [the last]"
-)
-@click.option(
-    "--at", type=Moment(), metavar="TIME", help="Count ages to this moment.  [that of the snapshot]"
-)
+@output_dir_option("Folder for the files.")
+@repositories_option("Export only repositories of such names")
+@run_option()
+@at_option()
 @click.option("--list-columns", is_flag=True, help="Print what each column of each file is, and stop.")
 @figure_options
 @accept_gaps_option

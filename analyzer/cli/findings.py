@@ -10,11 +10,16 @@ import click
 
 from analyzer.cli.agreements import take_agreements
 from analyzer.cli.asking import figure_options
+from analyzer.cli.choices import (
+    at_option,
+    fail_on_option,
+    repositories_option,
+    run_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_FINDINGS,
     WITH_GAPS,
-    Moment,
     accept_gaps_option,
     common,
     global_options,
@@ -37,13 +42,7 @@ if TYPE_CHECKING:
     metavar="ID",
     help="Only findings of this check; may be repeated.  [all]",
 )
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Only findings about repositories of such names; may be repeated.  [all]",
-)
+@repositories_option("Only findings about repositories of such names")
 @click.option(
     "--owner",
     "owner_globs",
@@ -52,20 +51,10 @@ if TYPE_CHECKING:
     help="Only findings of such owners; '' for those of nobody; may be repeated.  [all]",
 )
 @click.option("--list-checks", is_flag=True, help="Print the table of checks, and look at nothing.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["high", "medium", "low", "info"]),
-    envvar="DEMURRAGE_FAIL_ON",
-    show_envvar=True,
-    help="Exit with status 3 for a finding of this severity or a higher one that nobody waived.",
-)
+@fail_on_option(" that nobody waived")
 @figure_options
-@click.option(
-    "--run", type=click.IntRange(min=1), metavar="N", help="Judge the registries as of run N.  [the last]"
-)
-@click.option(
-    "--at", type=Moment(), metavar="TIME", help="Count ages to this moment.  [that of the snapshot]"
-)
+@run_option()
+@at_option()
 @accept_gaps_option
 @global_options
 @click.pass_context

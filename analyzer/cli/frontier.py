@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from analyzer.cli.choices import (
+    at_option,
+    repositories_option,
+    run_option,
+    top_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
-    Moment,
     accept_gaps_option,
     common,
     global_options,
     load_accepted_gaps,
     load_price_book,
+    prices_option,
 )
 from analyzer.cli.judging import matching_rows
 from analyzer.cli.streams import tell
@@ -36,35 +42,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Keep the youngest N images of a repository, or those pushed in the last N days.",
 )
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Keep fewer only in repositories of such names; may be repeated.  [all]",
-)
-@click.option(
-    "--at", type=Moment(), metavar="TIME", help="Count days to this moment.  [that of the snapshot]"
-)
-@click.option(
-    "--run", type=click.IntRange(min=1), metavar="N", help="Look at the registries as of run N.  [the last]"
-)
-@click.option(
-    "--top",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Repositories that the table names.",
-)
-@click.option(
-    "--prices",
-    type=click.Path(path_type=Path),
-    envvar="DEMURRAGE_PRICES",
-    show_envvar=True,
-    metavar="FILE",
-    help="Your own prices or discount (TOML), in place of the bundled ones.",
-)
+@repositories_option("Keep fewer only in repositories of such names")
+@at_option("Count days to this moment")
+@run_option()
+@top_option
+@prices_option
 @accept_gaps_option
 @global_options
 @click.pass_context

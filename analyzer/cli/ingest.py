@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.collect import aws_choice, aws_sessions, collect_options
-from analyzer.cli.common import HELP, WITH_GAPS, Common, Decorated, Moment, common, global_options
+from analyzer.cli.common import (
+    HELP,
+    WITH_GAPS,
+    Common,
+    Decorated,
+    Moment,
+    common,
+    global_options,
+    with_options,
+)
 from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -83,9 +92,7 @@ _INGEST_OPTIONS = (
 
 def ingest_options(command: Decorated) -> Decorated:
     """Add the options that say where pulls are read from."""
-    for option in reversed(_INGEST_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_INGEST_OPTIONS, command)
 
 
 @click.command("ingest", context_settings=HELP)

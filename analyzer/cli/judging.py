@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.common import Common, Decorated
+from analyzer.cli.common import Common, Decorated, with_options
 from analyzer.cli.configuration import read_text
 from analyzer.errors import InputError
 
@@ -43,9 +43,7 @@ _DOCUMENTS = (
 
 def document_options(command: Decorated) -> Decorated:
     """Add --images and --manifests; `world_of_files` reads them."""
-    for option in reversed(_DOCUMENTS):
-        command = option(command)
-    return command
+    return with_options(_DOCUMENTS, command)
 
 
 def world_of_files(

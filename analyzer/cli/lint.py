@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli.choices import at_option, fail_on_in_use_option, fail_on_option, repositories_option
 from analyzer.cli.common import (
     HELP,
     WITH_FINDINGS,
     WITH_GAPS,
     Common,
-    Moment,
     accept_gaps_option,
     common,
     global_options,
     load_accepted_gaps,
     load_price_book,
+    prices_option,
 )
 from analyzer.cli.judging import (
     matching_rows,
@@ -41,13 +42,7 @@ if TYPE_CHECKING:
 
 
 @click.command("lint", context_settings=HELP)
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Judge only repositories of such names; may be repeated.  [all]",
-)
+@repositories_option("Judge only repositories of such names")
 @click.option(
     "--policy",
     type=click.Path(path_type=Path),
@@ -55,29 +50,10 @@ if TYPE_CHECKING:
     help="Judge this policy in place of those in force.",
 )
 @needed_options
-@click.option(
-    "--fail-on",
-    type=click.Choice(["high", "medium", "low", "info"]),
-    envvar="DEMURRAGE_FAIL_ON",
-    show_envvar=True,
-    help="Exit with status 3 for a finding of this severity or a higher one.",
-)
-@click.option(
-    "--fail-on-in-use",
-    is_flag=True,
-    envvar="DEMURRAGE_FAIL_ON_IN_USE",
-    show_envvar=True,
-    help="Exit with status 3 where a policy takes an image in use, or a protected one.",
-)
-@click.option(
-    "--prices",
-    type=click.Path(path_type=Path),
-    envvar="DEMURRAGE_PRICES",
-    show_envvar=True,
-    metavar="FILE",
-    help="Your own prices or discount (TOML), in place of the bundled ones.",
-)
-@click.option("--at", type=Moment(), metavar="TIME", help="Judge at this moment.  [that of the snapshot]")
+@fail_on_option()
+@fail_on_in_use_option
+@prices_option
+@at_option("Judge at this moment")
 @accept_gaps_option
 @global_options
 @click.pass_context

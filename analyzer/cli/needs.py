@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from analyzer.cli.common import Common, Decorated, NumberRange
+from analyzer.cli.common import Common, Decorated, NumberRange, with_options
 from analyzer.cli.configuration import read_text
 from analyzer.cli.streams import tell
 from analyzer.errors import InputError
@@ -105,9 +105,7 @@ _RECOMMEND_OPTIONS = (
 
 def use_options(command: Decorated) -> Decorated:
     """Add --in-use and --workloads; `take_uses` reads them."""
-    for option in reversed(_USE_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_USE_OPTIONS, command)
 
 
 def needed_options(command: Decorated) -> Decorated:
@@ -117,9 +115,7 @@ def needed_options(command: Decorated) -> Decorated:
 
 def recommend_options(command: Decorated) -> Decorated:
     """Add the options of what recommended policies keep beside that; `take_recommend` reads them."""
-    for option in reversed(_RECOMMEND_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_RECOMMEND_OPTIONS, command)
 
 
 def take_uses(options: dict[str, Any]) -> AskedUses:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import click
 
+from analyzer.cli.choices import (
+    repositories_option,
+)
 from analyzer.cli.common import HELP, common, global_options
 from analyzer.errors import InputError
 
 
 @click.command("outcome", context_settings=HELP)
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Only repositories of such names; may be repeated.  [all]",
-)
+@repositories_option()
 @global_options
 @click.pass_context
 def outcome_command(context: click.Context, repositories: tuple[str, ...]) -> int:

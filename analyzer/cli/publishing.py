@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from analyzer.cli.common import Decorated, NumberRange, words
+from analyzer.cli.common import Decorated, NumberRange, with_options, words
 from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -104,16 +104,12 @@ _NOTIFY_OPTIONS = (
 
 def publish_options(command: Decorated) -> Decorated:
     """Add the options that say where reports are published; `take_publishing` reads them."""
-    for option in reversed(_PUBLISH_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_PUBLISH_OPTIONS, command)
 
 
 def notify_options(command: Decorated) -> Decorated:
     """Add the options that say who is told; `take_delivery` reads them, and those of publishing."""
-    for option in reversed(_NOTIFY_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_NOTIFY_OPTIONS, command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

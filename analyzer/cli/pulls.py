@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from analyzer.cli.choices import (
+    fail_on_option,
+    repositories_option,
+    run_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_FINDINGS,
@@ -32,23 +37,9 @@ if TYPE_CHECKING:
     type=click.Choice(["repository", "puller", "route", "day"]),
     help="Put findings and recorded pulls together by this, in table and CSV; JSON has them all ways.",
 )
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Look only at images of such repositories; may be repeated.  [all]",
-)
-@click.option(
-    "--run", type=click.IntRange(min=1), metavar="N", help="Look at the registries as of run N.  [the last]"
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice(["high", "medium", "low", "info"]),
-    envvar="DEMURRAGE_FAIL_ON",
-    show_envvar=True,
-    help="Exit with status 3 for a finding of this severity or a higher one.",
-)
+@repositories_option("Look only at images of such repositories")
+@run_option()
+@fail_on_option()
 @click.option(
     "--days",
     type=click.IntRange(min=1, max=3_660),

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.choices import (
+    at_option,
+    repositories_option,
+    run_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
     Common,
-    Moment,
     accept_gaps_option,
     common,
     global_options,
@@ -37,13 +41,7 @@ if TYPE_CHECKING:
 
 
 @click.command("recommend", context_settings=HELP)
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Advise only on repositories of such names; may be repeated.  [all]",
-)
+@repositories_option("Advise only on repositories of such names")
 @recommend_options
 @click.option(
     "--back-test/--no-back-test",
@@ -53,10 +51,8 @@ if TYPE_CHECKING:
 )
 @click.option("--fleet", is_flag=True, help="Find one policy that is safe in every repository too.")
 @needed_options
-@click.option("--at", type=Moment(), metavar="TIME", help="Judge at this moment.  [that of the snapshot]")
-@click.option(
-    "--run", type=click.IntRange(min=1), metavar="N", help="Look at the registries as of run N.  [the last]"
-)
+@at_option("Judge at this moment")
+@run_option()
 @scope_option
 @prices_option
 @accept_gaps_option

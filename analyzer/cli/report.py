@@ -13,11 +13,16 @@ import click
 from click.core import ParameterSource
 
 from analyzer.cli.asking import advised_options, take_report
+from analyzer.cli.choices import (
+    at_option,
+    output_dir_option,
+    policies_option,
+    run_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
     Common,
-    Moment,
     accept_gaps_option,
     common,
     global_options,
@@ -38,27 +43,13 @@ if TYPE_CHECKING:
 
 
 @click.command("report", context_settings=HELP)
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    envvar="DEMURRAGE_OUTPUT_DIR",
-    show_envvar=True,
-    metavar="DIR",
-    help="Folder for report.html, report.json and the CSV tables. Without it only the answer is printed.",
+@output_dir_option(
+    "Folder for report.html, report.json and the CSV tables. Without it only the answer is printed."
 )
-@click.option(
-    "--run", type=click.IntRange(min=1), metavar="N", help="Show the registries as of run N.  [the last]"
-)
-@click.option(
-    "--at", type=Moment(), metavar="TIME", help="Count ages to this moment.  [that of the snapshot]"
-)
-@click.option(
-    "--policy",
-    "policies",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Add to the report what this lifecycle policy would do to every repository; may be repeated.",
+@run_option()
+@at_option()
+@policies_option(
+    "Add to the report what this lifecycle policy would do to every repository; may be repeated."
 )
 @click.option(
     "--redact",

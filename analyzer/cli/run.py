@@ -8,6 +8,9 @@ from typing import Any
 import click
 
 from analyzer.cli.asking import advised_options
+from analyzer.cli.choices import (
+    output_dir_option,
+)
 from analyzer.cli.collect import collect_options
 from analyzer.cli.common import (
     HELP,
@@ -30,15 +33,7 @@ _FAILED = 1
 @click.command("run", context_settings=HELP)
 @collect_options
 @ingest_options
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    required=True,
-    envvar="DEMURRAGE_OUTPUT_DIR",
-    show_envvar=True,
-    metavar="DIR",
-    help="Folder for the report.",
-)
+@output_dir_option("Folder for the report.", required=True)
 @advised_options
 @publish_options
 @notify_options

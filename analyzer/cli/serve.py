@@ -16,11 +16,13 @@ from analyzer.cli.collect import collect_options
 from analyzer.cli.common import (
     HELP,
     Common,
+    Decorated,
     NumberRange,
     accept_gaps_option,
     common,
     global_options,
     wants_traceback,
+    with_options,
 )
 from analyzer.cli.ingest import ingest_options
 from analyzer.cli.publishing import notify_options, publish_options
@@ -98,11 +100,9 @@ _SERVE_OPTIONS = (
 )
 
 
-def serve_options(command: Any) -> Any:
+def serve_options(command: Decorated) -> Decorated:
     """Add the options of the service itself."""
-    for option in reversed(_SERVE_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(_SERVE_OPTIONS, command)
 
 
 @click.command("serve", context_settings=HELP)

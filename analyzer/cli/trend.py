@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.choices import policies_option, repositories_option, run_option, top_option
 from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
@@ -45,13 +46,7 @@ if TYPE_CHECKING:
 
 
 @click.command("trend", context_settings=HELP)
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Look only at repositories of such names; may be repeated.  [all]",
-)
+@repositories_option("Look only at repositories of such names")
 @click.option(
     "--days",
     type=click.IntRange(min=1, max=3_660),
@@ -61,31 +56,15 @@ if TYPE_CHECKING:
 @click.option(
     "--since", type=Moment(), metavar="TIME", help="Look back to this day (UTC) in place of --days."
 )
-@click.option(
-    "--policy",
-    "policies",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Forecast also with this lifecycle policy in these repositories; may be repeated.",
-)
+@policies_option("Forecast also with this lifecycle policy in these repositories; may be repeated.")
 @click.option(
     "--recommended/--no-recommended",
     default=True,
     show_default=True,
     help="Forecast also with the policies that `demurrage recommend` would put.",
 )
-@click.option(
-    "--run", type=click.IntRange(min=1), metavar="N", help="Look at the registries as of run N.  [the last]"
-)
-@click.option(
-    "--top",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Repositories that the table names.",
-)
+@run_option()
+@top_option
 @needed_options
 @recommend_options
 @prices_option

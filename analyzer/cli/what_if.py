@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from analyzer.cli.choices import (
+    at_option,
+    fail_on_in_use_option,
+    policies_option,
+    repositories_option,
+    run_option,
+)
 from analyzer.cli.common import (
     HELP,
     WITH_FINDINGS,
     WITH_GAPS,
     Common,
-    Moment,
     accept_gaps_option,
     common,
     global_options,
@@ -52,14 +58,7 @@ if TYPE_CHECKING:
 
 
 @click.command("what-if", context_settings=HELP)
-@click.option(
-    "--policy",
-    "policies",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Lifecycle policy to try, as ECR takes it; several are compared side by side.",
-)
+@policies_option("Lifecycle policy to try, as ECR takes it; several are compared side by side.")
 @click.option(
     "--terraform-plan",
     "plan",
@@ -67,25 +66,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Try the policies that a plan would change: what `terraform show -json PLAN` prints.",
 )
-@click.option(
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="GLOB",
-    help="Only repositories of such names; may be repeated.  [all]",
-)
-@click.option(
-    "--at",
-    type=Moment(),
-    metavar="TIME",
-    help="Evaluate at this moment.  [that of the snapshot; with --images: now]",
-)
-@click.option(
-    "--run",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Look at the registries as of run N.  [the last, or with an earlier --at the last by then]",
-)
+@repositories_option()
+@at_option("Judge at this moment", otherwise="that of the snapshot; with --images: now")
+@run_option("the last, or with an earlier --at the last by then")
 @click.option(
     "--against",
     type=click.Choice(["live"]),
@@ -94,13 +77,7 @@ if TYPE_CHECKING:
 @document_options
 @click.option("--region", metavar="REGION", help="With --images: the region they are in, for prices.")
 @needed_options
-@click.option(
-    "--fail-on-in-use",
-    is_flag=True,
-    envvar="DEMURRAGE_FAIL_ON_IN_USE",
-    show_envvar=True,
-    help="Exit with status 3 where a policy takes an image in use, or a protected one.",
-)
+@fail_on_in_use_option
 @click.option(
     "--back-test",
     is_flag=True,

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from analyzer.model.usage import SOURCES, Coverage, PlaceCoverage, Use
-from reports.usage import coverage_object, coverage_sentences, covered_text, user_text, users_of, users_text
+import pytest
+
+from analyzer.model.usage import SOURCES, Coverage, PlaceCoverage, Use, UseBasis
+from reports.usage import (
+    coverage_object,
+    coverage_sentences,
+    covered_text,
+    in_use_words,
+    user_text,
+    users_of,
+    users_text,
+)
 from tests.support.usage import usage_of, use
 
 PLACES = [("1" * 12, "eu-west-1"), ("1" * 12, "us-east-1"), ("2" * 12, "eu-west-1"), ("2" * 12, "us-east-1")]
@@ -66,3 +76,20 @@ def test_users_are_counted_beyond_the_first() -> None:
     assert users_of(usage, 1, 3) == users_of(None, 0, 3) == users_text((), 0) == ""
     assert user_text(Use("list", "", "", "", "listed", "app:v1")) == "on the list given"
     assert len(user_text(use("x" * 500))) < 150
+
+
+@pytest.mark.parametrize(
+    ("basis", "words"),
+    [
+        (UseBasis(), "what a workload of the snapshot runs, would start with or would roll back to"),
+        (UseBasis(workloads="configured"), "what a workload of the snapshot runs or would start with"),
+        (
+            UseBasis(workloads="running", listed=1),
+            "what a workload of the snapshot runs, and what a list of 1 reference names",
+        ),
+        (UseBasis(workloads="none", listed=2_000), "what a list of 2,000 references names"),
+        (UseBasis(workloads="none"), "nothing, as it was asked for"),
+    ],
+)
+def test_what_counts_as_in_use_is_told_in_words(basis: UseBasis, words: str) -> None:
+    assert in_use_words(basis) == words
