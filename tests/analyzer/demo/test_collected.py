@@ -24,10 +24,13 @@ from analyzer.lifecycle.frontier import least_numbers, sweep
 from analyzer.model.frames import Frames
 from analyzer.model.recommendation import RecommendOptions, Status
 from analyzer.model.records import RegistryKey, UseKind
+from analyzer.model.registry_settings import Frequency, Openness
 from analyzer.model.units import to_ms
 from analyzer.model.verdicts import Outcome
+from analyzer.nightly import ReportOptions, make_report
 from analyzer.pricing import bundled_prices
 from analyzer.recommending import RecommendQuestion
+from analyzer.store.engine import Database
 from analyzer.what_if import World, load_world
 from tests.oracle import layer_sharing
 from tests.support.pipeline import Pipeline
@@ -55,6 +58,7 @@ def test_nights_leave_history_and_only_announced_gaps(tmp_path: Path) -> None:
     assert list(nights[-1].frames.registries["blob_mounting"]) == ["DISABLED", "ENABLED", ""]
     _judge_layers(nights[-1].frames, to_ms(NOW))
     _judge_advice(load_world(pipeline.database))
+    _judge_settings(pipeline.database)
 
 
 def _judge_advice(world: World) -> None:
@@ -163,3 +167,28 @@ def _judge_layers(frames: Frames, since_ms: int) -> None:
         tuple((part.standard, part.archive) for part in (m.apart, m.shared, m.recent))
         for m in find_mountable(frames, blobs, since_ms)
     ] == layer_sharing.mountable(frames, since_ms)
+
+
+def _judge_settings(database: Database) -> None:
+    """Scanning, replication, exposure and templates are found as they were set."""
+    report = make_report(database, ReportOptions(prices=bundled_prices(), tag_keys=("team",)))
+    rows = {(row.region, row.repository): row.settings for row in report.repositories}
+    assert rows["us-east-1", "payments/gateway"].scanning.applied is Frequency.SCAN_ON_PUSH
+    assert rows["eu-west-1", "eu/tax-engine"].scanning.applied is Frequency.CONTINUOUS_SCAN
+    assert {settings.scanning.agrees for settings in rows.values()} == {True}
+    (place,) = rows["us-east-1", "checkout/api"].replicated_to or ()
+    assert place.region == "eu-west-1"
+    assert place.present > 0
+    assert place.missing > 0
+    copied = rows["eu-west-1", "checkout/api"]
+    assert copied.replicas == place.present
+    assert copied.replica_bytes > 0
+    assert rows["us-east-1", "data/spark-jobs"].exposure.openness is Openness.ACCOUNTS
+    assert rows["us-east-1", "platform/ci-runner"].exposure.openness is Openness.ORGANIZATION
+    assert rows["us-east-1", "orders/events"].exposure.openness is Openness.SERVICES
+    assert rows["us-east-1", "docker-hub/library/nginx"].creation_template == "docker-hub"
+    assert rows["us-west-2", "edge/router"].creation_template == ""
+    (groups,) = report.groups
+    assert {row.kind for row in groups.rows} == {"value", "untagged"}
+    assert set(report.images["scan_status"]) > {"", "COMPLETE"}
+    assert report.images["findings_high"].notna().any()
