@@ -34,6 +34,12 @@ class Families:
     #: child of it.
     opaque: Bools
 
+    @property
+    def holders(self) -> Bools:
+        """True for images and referrers: what is known to hold blobs."""
+        holders: Bools = (self.kind == IMAGE) | (self.kind == REFERRER)
+        return holders
+
     def reachable(self, roots: Bools) -> Bools:
         """True for roots, children of reachable indexes and artifacts with a reachable subject."""
         reached = roots.copy()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, find_families
+from analyzer.families import find_families
 from analyzer.holdings import changes, references_of, sharing_groups, sort_rows
 from analyzer.model.frames import Bools, Frames, Int64
 from analyzer.model.history import History
@@ -95,8 +95,7 @@ class _Holding:
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
         self.size = frames.blob_size_bytes
-        kind = find_families(frames).kind
-        self.holds: Bools = (kind == IMAGE) | (kind == REFERRER)
+        self.holds = find_families(frames).holders
 
     def references(self, artifacts: Int64) -> tuple[Int64, Int64]:
         """(position in ``artifacts``, blob) of everything that these hold and a registry stores."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyzer.families import IMAGE, REFERRER, Families, spans
+from analyzer.families import Families, spans
 from analyzer.model.frames import Bools, Frames, Int64, Manifests, UInt32
 
 _Number = TypeVar("_Number", bound=np.integer)
@@ -60,7 +60,7 @@ def stored_references(frames: Frames, families: Families) -> Iterator[tuple[int,
     not stored. Without any artifact there is one empty batch.
     """
     artifacts, manifests = frames.artifacts, frames.manifests
-    holding = np.flatnonzero((families.kind == IMAGE) | (families.kind == REFERRER))
+    holding = np.flatnonzero(families.holders)
     manifest = artifacts.manifest[holding]
     offsets = manifests.blob_offsets[manifest]
     lengths = manifests.blob_offsets[manifest + 1] - offsets

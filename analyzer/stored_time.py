@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, spans
+from analyzer.families import spans
 from analyzer.holdings import changes, references_of, runs_of_repositories, sharing_groups, sort_rows
 from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.replay import Verdict
@@ -74,7 +74,7 @@ def _held(past: Past, taken: Verdict, group: Int64) -> _Held:
     """Every holder of a blob that something taken holds, in the groups of what was taken."""
     frames, families = past.history.frames, past.families
     artifacts, manifests = frames.artifacts, frames.manifests
-    is_holder = (families.kind == IMAGE) | (families.kind == REFERRER)
+    is_holder = families.holders
     size = len(frames.blob_size_bytes)
     gone = np.unique(taken.artifact)
     wanted = np.zeros(size, np.bool_)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, UNKNOWN
+from analyzer.families import UNKNOWN
 from analyzer.lifecycle.census import DAY_MS, Block
 from analyzer.lifecycle.evaluation import Evaluator
 from analyzer.lifecycle.policy import CountType, Policy, Rule
@@ -129,12 +129,12 @@ def _children_in_slots(
 
 def _perhaps_holders(evaluator: Evaluator, verdicts: Verdicts) -> Int64:
     """What stays without anybody knowing its layers, where something leaves whose layers are known."""
-    kind, repository = evaluator.families.kind, evaluator.frames.artifacts.repository
-    leaves = (verdicts.outcome == Outcome.EXPIRED) & np.isin(kind, (IMAGE, REFERRER))
+    families, repository = evaluator.families, evaluator.frames.artifacts.repository
+    leaves = (verdicts.outcome == Outcome.EXPIRED) & families.holders
     frees = np.zeros(len(evaluator.frames.repositories), np.bool_)
     frees[repository[leaves]] = True
     # An index has no layers of its own.
-    holds = (kind == UNKNOWN) & (evaluator.frames.artifacts.listed != Listed.INDEX)
+    holds = (families.kind == UNKNOWN) & (evaluator.frames.artifacts.listed != Listed.INDEX)
     return np.flatnonzero(holds & (verdicts.outcome != Outcome.EXPIRED) & frees[repository])
 
 

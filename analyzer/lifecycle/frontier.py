@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, Families, spans
+from analyzer.families import Families, spans
 from analyzer.holdings import changes, reduce_runs, runs_of_repositories, sharing_groups
 from analyzer.model.frames import NO_TIME, Bools, Frames, Int64, LifecycleFacts
 from analyzer.model.frontier import By, ClassBytes, Frontier, Steps
@@ -320,7 +320,7 @@ def _held(frames: Frames, families: Families, slots: _Slots) -> Iterator[_Held]:
 def _runs_of_holders(frames: Frames, families: Families) -> Iterator[Int64]:
     """Positions of the artifacts that hold blobs, whole repositories of them at a time."""
     artifacts, manifests = frames.artifacts, frames.manifests
-    holding = np.flatnonzero((families.kind == IMAGE) | (families.kind == REFERRER))
+    holding = np.flatnonzero(families.holders)
     references = np.diff(manifests.blob_offsets)[artifacts.manifest[holding]]
     for begin, end in runs_of_repositories(artifacts.repository[holding].astype(np.int64), references):
         yield holding[begin:end]

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from analyzer.families import IMAGE, REFERRER, Families
+from analyzer.families import Families
 from analyzer.holdings import changes, references_of
 from analyzer.lifecycle.census import DAY_MS, Census
 from analyzer.lifecycle.marks import Relations
@@ -79,7 +79,7 @@ class Fleet:
         self.needs = needs
         self.options = options
         self.seen = census.seen[StorageClass.STANDARD]
-        self.holds = np.isin(families.kind, (IMAGE, REFERRER))
+        self.holds = families.holders
         tagged = needs.families
         #: Offsets of each repository's tags.
         self.tag_offsets = np.searchsorted(tagged.artifact, census.offsets)

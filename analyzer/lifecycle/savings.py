@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyzer.families import IMAGE, REFERRER, UNKNOWN, Families, spans
+from analyzer.families import IMAGE, UNKNOWN, Families, spans
 from analyzer.holdings import changes, reduce_runs, runs_of_repositories, sharing_groups, sort_rows
 from analyzer.model.frames import Bools, Frames, Int32, Int64, UInt8, UInt32
 from analyzer.model.records import ImageStatus
@@ -262,7 +262,7 @@ def _held_in_repositories(frames: Frames, families: Families) -> _Held:
     # An array from another process has a dtype that equals int64 and is not it: add.at is slow then.
     size = frames.blob_size_bytes.view(np.int64)
     blob_bits = len(size).bit_length()
-    holding = np.flatnonzero((families.kind == IMAGE) | (families.kind == REFERRER))
+    holding = np.flatnonzero(families.holders)
     manifest = artifacts.manifest[holding]
     offsets = manifests.blob_offsets[manifest]
     lengths = manifests.blob_offsets[manifest + 1] - offsets
