@@ -82,9 +82,12 @@ def _lines(digest: Digest, shown: Callable[[str], str]) -> list[str]:
 
 def _standing_lines(now: Standing) -> list[str]:
     stored = span(size(now.stored_bytes.registry), size(now.stored_bytes.repository))
+    images = counted(now.images, "image")
+    if _is_unknown(now):
+        stored, images = "unknown bytes", images if now.images else "unknown images"
     counts = (
         f"{counted(now.registries, 'registry', 'registries')}, "
-        f"{counted(now.repositories, 'repository', 'repositories')}, {counted(now.images, 'image')}"
+        f"{counted(now.repositories, 'repository', 'repositories')}, {images}"
     )
     cost = "cost unknown" if now.cost_high.amount is None else f"{_cost(now)} per month"
     lines = [
@@ -115,6 +118,8 @@ def _change_lines(changes: Changes, now: Standing | None, shown: Callable[[str],
     cost = "cost unknown" if changes.cost is None else f"{_signed(changes.cost, currency)} per month"
     since = f"Since {moment(changes.before.at)} (run {changes.before.run})"
     lines = [f"{since}: {cost}, {_signed_size(changes.stored_bytes)}, {changes.images:+,} images"]
+    if _nothing_to_compare(changes, now):
+        lines = [f"{since}: what changed is unknown"]
     for what, names in (
         ("New repositories", changes.new_repositories),
         ("Gone repositories", changes.gone_repositories),
@@ -134,6 +139,15 @@ def _some(names: Sequence[str], shown: Callable[[str], str]) -> str:
 
 def _named(name: str, shown: Callable[[str], str]) -> str:
     return shown(shortened(name, _NAME))
+
+
+def _is_unknown(standing: Standing) -> bool:
+    """Whether nothing is known of what was stored, not even that it was nothing."""
+    return standing.cost_high.amount is None and not standing.stored_bytes.repository
+
+
+def _nothing_to_compare(changes: Changes, now: Standing | None) -> bool:
+    return _is_unknown(changes.before) or (now is not None and _is_unknown(now))
 
 
 def _cost(now: Standing) -> str:
@@ -189,8 +203,8 @@ def _document(digest: Digest) -> dict[str, Any]:
         else {
             "before": _plain_standing(changes.before),
             "cost": _plain_money(changes.cost, currency),
-            "stored_bytes": changes.stored_bytes,
-            "images": changes.images,
+            "stored_bytes": None if _nothing_to_compare(changes, digest.now) else changes.stored_bytes,
+            "images": None if _nothing_to_compare(changes, digest.now) else changes.images,
             "new_repositories": list(changes.new_repositories),
             "gone_repositories": list(changes.gone_repositories),
             "movers": [
@@ -231,13 +245,15 @@ def _plain_standing(standing: Standing) -> dict[str, Any]:
         "at": iso(standing.at),
         "cost_low": _plain_known(standing.cost_low),
         "cost_high": _plain_known(standing.cost_high),
-        "stored_bytes": {
+        "stored_bytes": None
+        if _is_unknown(standing)
+        else {
             "repository": standing.stored_bytes.repository,
             "registry": standing.stored_bytes.registry,
         },
         "registries": standing.registries,
         "repositories": standing.repositories,
-        "images": standing.images,
+        "images": standing.images or (None if _is_unknown(standing) else 0),
         "gaps": standing.gaps,
     }
 

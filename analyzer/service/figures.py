@@ -10,24 +10,27 @@ from analyzer.model.results import Report, ScopedBytes, ScopedMoney
 
 
 def figures_of(report: Report) -> dict[str, Any]:
-    """What ``report`` comes to, as plain JSON; amounts that are not known are left out."""
+    """What ``report`` comes to, as plain JSON; what is not known is left out."""
     totals = report.totals
     counts = totals.counts
+    artifacts = {
+        "image": counts.images,
+        "index": counts.indexes,
+        "referrer": counts.referrers,
+        "unknown": counts.unknown,
+    }
+    if not any(artifacts.values()) and totals.cost.repository.amount is None:
+        # Nothing was ever listed.
+        artifacts = {}
     found: dict[str, Any] = {
         "run": report.run,
         "taken_at": report.taken_to.timestamp(),
         "registries": totals.registries,
         "repositories": totals.repositories,
-        "artifacts": {
-            "image": counts.images,
-            "index": counts.indexes,
-            "referrer": counts.referrers,
-            "unknown": counts.unknown,
-        },
-        "orphaned_images": counts.orphaned_images,
-        "stored_bytes": _scopes(totals.physical_bytes),
-        "orphaned_bytes": _scopes(totals.orphaned_freed_bytes),
-        "stale_bytes": _scopes(totals.stale_freed_bytes),
+        "artifacts": artifacts,
+        "stored_bytes": _scopes(totals.physical_bytes, totals.cost),
+        "orphaned_bytes": _scopes(totals.orphaned_freed_bytes, totals.orphaned_cost),
+        "stale_bytes": _scopes(totals.stale_freed_bytes, totals.stale_cost),
         "cost": _money(totals.cost),
         "orphaned_cost": _money(totals.orphaned_cost),
         "stale_cost": _money(totals.stale_cost),
@@ -38,12 +41,14 @@ def figures_of(report: Report) -> dict[str, Any]:
             {
                 "account": row.account,
                 "region": row.region,
-                "stored_bytes": _scopes(row.physical_bytes),
+                "stored_bytes": _scopes(row.physical_bytes, row.cost),
                 "cost": _money(row.cost),
             }
             for row in report.registries
         ],
     }
+    if artifacts:
+        found["orphaned_images"] = counts.orphaned_images
     gaps = Counter[str]()
     for gap in report.gaps:
         gaps[gap.call] += gap.count
@@ -54,7 +59,10 @@ def figures_of(report: Report) -> dict[str, Any]:
     return found
 
 
-def _scopes(scoped: ScopedBytes) -> dict[str, int]:
+def _scopes(scoped: ScopedBytes, cost: ScopedMoney) -> dict[str, int]:
+    """By scope; nothing where no bytes are known, and not even that there are none."""
+    if not scoped.repository and cost.repository.amount is None:
+        return {}
     return {"repository": scoped.repository, "registry": scoped.registry}
 
 

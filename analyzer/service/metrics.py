@@ -29,7 +29,6 @@ from analyzer.store.slots import SlotStatus
 MOST_REGISTRIES: Final = 1_000
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
-_SCOPES: Final = ("repository", "registry")
 _MONEY: Final = (
     ("cost", "demurrage_cost_per_month", "What all that is stored costs per month"),
     (
@@ -243,20 +242,21 @@ def _figures(figures: Mapping[str, Any]) -> Iterator[Metric]:
     for kind, number in figures["artifacts"].items():
         artifacts.add_metric([kind], number)
     yield artifacts
-    yield GaugeMetricFamily(
-        "demurrage_orphaned_images", "Images that no tag reaches", value=figures["orphaned_images"]
-    )
+    # What is not known is not there, neither bytes nor money.
+    if "orphaned_images" in figures:
+        yield GaugeMetricFamily(
+            "demurrage_orphaned_images", "Images that no tag reaches", value=figures["orphaned_images"]
+        )
     for key, name, text in _BYTES:
         family = GaugeMetricFamily(name, f"{text}; registry scope is the lower bound", labels=["scope"])
-        for scope in _SCOPES:
-            family.add_metric([scope], figures[key][scope])
+        for scope, number in figures[key].items():
+            family.add_metric([scope], number)
         yield family
     currency = figures["currency"]
     for key, name, text in _MONEY:
         family = GaugeMetricFamily(
             name, f"{text}; registry scope is the lower bound", labels=["scope", "currency"]
         )
-        # An amount that is not known is not there.
         for scope, amount in figures[key].items():
             family.add_metric([scope, currency], float(amount))
         yield family
@@ -288,11 +288,11 @@ def _by_registry(rows: list[Mapping[str, Any]], currency: str) -> Iterator[Metri
         "What each registry costs per month",
         labels=["account", "region", "scope", "currency"],
     )
-    largest = sorted(rows, key=lambda row: -row["stored_bytes"]["repository"])[:MOST_REGISTRIES]
+    largest = sorted(rows, key=lambda row: -row["stored_bytes"].get("repository", 0))[:MOST_REGISTRIES]
     for row in largest:
         place = [row["account"], row["region"]]
-        for scope in _SCOPES:
-            stored.add_metric([*place, scope], row["stored_bytes"][scope])
+        for scope, number in row["stored_bytes"].items():
+            stored.add_metric([*place, scope], number)
         for scope, amount in row["cost"].items():
             cost.add_metric([*place, scope, currency], float(amount))
     yield stored

@@ -48,7 +48,13 @@ def test_what_is_not_known_is_not_zero() -> None:
     texts = digest_texts(digest)
     assert texts.subject == "ECR: what it costs is not known"
     assert "Not included: " in texts.plain
-    assert json.loads(texts.json)["now"]["cost_high"] is None
+    assert "cost unknown for unknown bytes stored in" in texts.plain
+    now = json.loads(texts.json)["now"]
+    assert (now["cost_high"], now["stored_bytes"], now["images"]) == (None, None, None)
+    since = build_digest(AFTER, previous=nothing_known(), earlier=None, thresholds=Thresholds())
+    assert "what changed is unknown" in digest_texts(since).plain
+    changes = json.loads(digest_texts(since).json)["changes"]
+    assert (changes["stored_bytes"], changes["images"]) == (None, None)
 
 
 @pytest.mark.parametrize(

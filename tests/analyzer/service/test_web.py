@@ -25,7 +25,7 @@ from analyzer.service.web import Address, Site, listening, parse_address
 from analyzer.store import tables
 from analyzer.store.engine import Database
 from tests.support.databases import Provider
-from tests.support.report_fixture import build_report
+from tests.support.report_fixture import build_report, nothing_known
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000
@@ -267,6 +267,14 @@ def test_what_is_not_known_has_no_sample(world: _World) -> None:
     world.slot("running", fire_at_ms=NOW + HOUR)
     # The figures of the last report stay while the next is made.
     assert _samples(world) | {"demurrage_last_run_status{status=running}": 1.0} == _samples(world)
+
+
+def test_of_what_was_never_listed_nothing_is_measured(world: _World) -> None:
+    world.slot("done", figures_of(nothing_known()))
+    unread = ("stored", "orphaned", "stale", "cost", "artifacts", "registry_")
+    samples = _samples(world)
+    assert not [name for name in samples if name.startswith(tuple(f"demurrage_{what}" for what in unread))]
+    assert samples["demurrage_registries"] == 1
 
 
 def test_reports_are_read_in_a_browser_and_asked_for_again_for_nothing(world: _World, published: str) -> None:
