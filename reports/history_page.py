@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from analyzer.model.publication import INDEX_HTML, Catalog, PublishedReport
-from reports.figures import count, headline_money, moments, size, span
+from reports.figures import UNKNOWN, count, headline_money, moments, size, span
 from reports.html import render_template
 
 
@@ -68,6 +68,8 @@ def _row(report: PublishedReport) -> HistoryRow:
     costs = (headline.low_cost, headline.high_cost)
     low, high = (headline_money(cost, headline.currency) for cost in costs)
     known = [cost for cost in costs if cost is not None]
+    # Nothing is known of what was stored, not even that it was nothing.
+    is_unknown = not known and not headline.high_bytes
     return HistoryRow(
         href=report.page,
         sort=report.taken_to.isoformat(),
@@ -76,13 +78,13 @@ def _row(report: PublishedReport) -> HistoryRow:
         cost=span(low, high),
         cost_value=f"{max(known, default=Decimal(0)):f}" if known else "",
         hint=f"leaves out: {'; '.join(headline.leaves_out)}" if headline.leaves_out else "",
-        size=span(size(headline.low_bytes), size(headline.high_bytes)),
+        size=UNKNOWN if is_unknown else span(size(headline.low_bytes), size(headline.high_bytes)),
         size_value=headline.high_bytes,
         registries=count(headline.registries),
         registries_value=headline.registries,
         repositories=count(headline.repositories),
         repositories_value=headline.repositories,
-        images=count(headline.images),
+        images=UNKNOWN if is_unknown and not headline.images else count(headline.images),
         images_value=headline.images,
         gaps=count(headline.gaps),
         gaps_value=headline.gaps,

@@ -23,7 +23,7 @@ from analyzer.publishing.folder import FolderTarget
 from analyzer.publishing.publish import content_type, publish
 from reports.history_page import render_index, render_latest
 from tests.support.emulators import moto_server
-from tests.support.report_fixture import build_report
+from tests.support.report_fixture import build_report, nothing_known
 
 REPORT = build_report(5, gaps=True, mounting="mixed")
 
@@ -277,6 +277,8 @@ def test_what_is_not_known_is_said_in_the_index() -> None:
     page = render_index(Catalog((entry_of(report, {}),)))
     assert "unknown" in page
     assert "artifacts of &lt;unknown&gt; size" in page
+    # Nothing was ever listed: cost, size and images.
+    assert render_index(Catalog((entry_of(nothing_known(), {}),))).count(">unknown<") == 3
     assert "No report has been published" in render_index(Catalog())
     assert 'url=index.html"' in render_latest(Catalog())
 
