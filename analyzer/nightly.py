@@ -28,7 +28,7 @@ from analyzer.lifecycle.past import Past
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.recommend import InForce
 from analyzer.loading import Loaded, load
-from analyzer.model.frames import Frames, Int64, LifecycleFacts
+from analyzer.model.frames import Bools, Frames, Int64, LifecycleFacts
 from analyzer.model.frontier import By, PricedFrontier
 from analyzer.model.history import History, Outcomes
 from analyzer.model.pull_report import PullReport
@@ -165,9 +165,14 @@ def make_report(database: Database, options: ReportOptions) -> Report:
     def past() -> Past:
         return Past(history())
 
-    recommendations, followed = _recommendations(database, loaded, options, at_ms, past)
+    protected = find_protected(options.protection, frames, loaded.facts, families, loaded.digests)
+    warnings = (*report.warnings, *protected.warnings)
+    recommendations, followed = _recommendations(
+        database, loaded, options, at_ms, past, protected=protected.protected, warnings=warnings
+    )
     return replace(
         report,
+        warnings=warnings,
         frontier=_frontier(frames, loaded.facts, families, at_ms, options.prices),
         recommendations=recommendations,
         trend=report_trend(
@@ -229,11 +234,9 @@ def judge_report(database: Database, loaded: Loaded, options: ReportOptions) -> 
             recorded=pulls,
         ),
     )
-    findings = replace(
-        judge(Estate(known), options.agreements),
-        warnings=(*loaded.uses.warnings, *loaded.uses.missing),
-    )
-    return replace(report, findings=findings), storage
+    warnings = (*loaded.uses.warnings, *loaded.uses.missing)
+    findings = replace(judge(Estate(known), options.agreements), warnings=warnings)
+    return replace(report, findings=findings, warnings=warnings), storage
 
 
 def _outcomes(
@@ -247,7 +250,14 @@ def _outcomes(
 
 
 def _recommendations(
-    database: Database, loaded: Loaded, options: ReportOptions, at_ms: int, past: Callable[[], Past]
+    database: Database,
+    loaded: Loaded,
+    options: ReportOptions,
+    at_ms: int,
+    past: Callable[[], Past],
+    *,
+    protected: Bools,
+    warnings: tuple[str, ...],
 ) -> tuple[RecommendReport | None, Mapping[int, Policy]]:
     """The policies to put, replayed over the stored past, and all policies by row once they are put.
 
@@ -262,14 +272,6 @@ def _recommendations(
             return load_digest_ids(connection, digests)
 
     policies, policy_of, problems = policies_in_force(loaded.frames)
-    protected = None
-    warnings = [*loaded.uses.warnings, *loaded.uses.missing]
-    if options.protection.patterns:
-        found = find_protected(
-            options.protection, loaded.frames, loaded.facts, loaded.families, loaded.digests
-        )
-        protected = found.protected
-        warnings += found.warnings
     recommended = recommend(
         RecommendQuestion(
             rows=rows,
@@ -281,7 +283,7 @@ def _recommendations(
             protected=protected,
             use_basis=loaded.uses.basis,
             protect_patterns=len(options.protection.patterns),
-            warnings=tuple(warnings),
+            warnings=warnings,
         ),
         loaded.frames,
         loaded.facts,

@@ -196,6 +196,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "pulls": "pulls across regions and accounts",
     "outcomes": "outcomes of policies",
     "recommendations": "recommended policies",
+    "warnings": "what lists of images do not cover",
 }
 
 #: Patterns and prefixes that name nothing.

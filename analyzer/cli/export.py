@@ -27,6 +27,7 @@ from analyzer.cli.common import (
     global_options,
     require_folder,
 )
+from analyzer.cli.streams import tell
 from analyzer.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def export_command(
     database = open_database(shared.db_url)
     require_folder(output_dir)
     done = export(database, asked, output_dir, repositories=repositories)
+    if not shared.quiet:
+        for warning in done.report.warnings:
+            tell(warning)
     shared.write(_rendered(shared, output_dir, done.report.run, done.files))
     return WITH_GAPS if done.report.gaps else 0
 

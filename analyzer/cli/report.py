@@ -180,7 +180,10 @@ def write_answer(
 
 
 def show_answer(shared: Common, report: Report, output_dir: Path | None) -> int:
-    """Print the headline of ``report``, whose files are in ``output_dir``; gives the exit status."""
+    """Print the headline of ``report``, whose files are in ``output_dir``; gives the exit status.
+
+    What the user's list and patterns do not cover is told beside it.
+    """
     from analyzer.cli.tables import report_table
     from reports import render_csvs, render_json
 
@@ -190,6 +193,9 @@ def show_answer(shared: Common, report: Report, output_dir: Path | None) -> int:
         shared.write(render_csvs(report)["repositories.csv"])
     else:
         shared.write(report_table(report))
+    if not shared.quiet:
+        for warning in report.warnings:
+            tell(warning)
     if output_dir is not None and not shared.quiet:
         tell(f"The report is in {output_dir}: open {output_dir / 'report.html'}")
     return WITH_GAPS if report.gaps else 0

@@ -273,6 +273,8 @@ class _ServiceNight:
                 received_bytes=collected.received_bytes,
             )
         if night.report is not None:
+            for warning in night.report.warnings:
+                _log.warning("%s", warning)
             self._figures = figures_of(night.report)
         return results
 

@@ -267,5 +267,7 @@ class Report:
     trend: TrendReport | None = None
     #: What came of changes of lifecycle policies; None where the stored nights have none.
     outcomes: Outcomes | None = None
+    #: What the user's list of images in use and patterns of protected ones do not cover, in sentences.
+    warnings: tuple[str, ...] = ()
     #: None, or that names are pseudonyms: then the parts that were left out for it, in words.
     redacted: tuple[str, ...] | None = None

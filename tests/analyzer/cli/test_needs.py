@@ -130,16 +130,25 @@ def test_a_list_makes_an_image_one_in_use_in_findings_reports_and_exports(
     assert "and what a list of 3 references names." in " ".join(table.out.split())
     assert not table.err
 
-    assert demurrage("report", *db, "--in-use", "used.txt", "--output-dir", "out", "--quiet").status == 0
+    asked = ("--in-use", "used.txt", "--protect", "nothing:*", "--output-dir", "out")
+    done = demurrage("report", *db, *asked)
+    assert done.status == 0
+    unmatched = "--protect nothing:*: there is no such image"
+    assert done.err.splitlines()[:3] == [*told, unmatched]
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert unmatched in page
+    assert not demurrage("report", *db, *asked, "--quiet").err
     rows = list(csv.DictReader(io.StringIO(Path("out/findings.csv").read_text(encoding="utf-8"))))
     assert {row["key"] for row in rows} == {one["key"] for one in document["findings"]}
-    assert demurrage("export", *db, "--in-use", "used.txt", "--output-dir", "bi", "--quiet").status == 0
+    done = demurrage("export", *db, "--in-use", "used.txt", "--output-dir", "bi")
+    assert (done.status, done.err.splitlines()) == (0, told)
     assert set(pq.read_table("bi/findings.parquet")["key"].to_pylist()) == {row["key"] for row in rows}
     images = pq.read_table("bi/images.parquet")
     assert "listed" in images["in_use"].to_pylist()
     assert json.loads(images.schema.metadata[b"demurrage.in_use_by"]) == document["in_use_by"]
 
     redacted = demurrage("report", *db, "--in-use", "used.txt", "--redact", "--format", "json")
+    assert not redacted.err
     assert redacted.status == 0, redacted.err
     assert "zqx" not in redacted.out
     assert json.loads(redacted.out)["findings"]["in_use_by"] == {"workloads": "all", "listed": 3}
