@@ -142,9 +142,10 @@ def total_back_test_words(tested: BackTest) -> str:
     """What the stored history says of all policies together."""
     counts = tested.totals
     taken = counted(counts.removed + counts.archived, "image")
-    nights = counted(tested.nights, "night")
+    # One of each registry a night.
+    snapshots = counted(tested.nights, "stored snapshot")
     return (
-        f"Replayed over {nights} of stored history these policies would have taken {taken}, of which "
+        f"Replayed over {snapshots} these policies would have taken {taken}, of which "
         f"{counts.needed:,} {'was' if counts.needed == 1 else 'were'} needed afterwards."
     )
 

@@ -241,6 +241,11 @@ class Database:
                     "it write access to the file and its folder. Reading alone needs none once whoever "
                     f"wrote last has closed it, so that no {self._file.name}-wal is left"
                 ) from error
+            if code.startswith("SQLITE_CORRUPT"):
+                raise RunError(
+                    f"the database {self.label} is damaged ({_first_line(reason)}); put a copy in its place, or "
+                    "save what can still be read: sqlite3 FILE .recover | sqlite3 NEW"
+                ) from error
             raise RunError(f"the database {self.label} failed: {_first_line(reason)}") from error
 
 

@@ -44,6 +44,14 @@ def test_the_section_has_a_row_for_each_and_the_texts_of_the_first() -> None:
     assert recommend_section(build_report(3)) is None
 
 
+def test_snapshots_of_several_registries_are_not_called_nights() -> None:
+    # One night of three registries.
+    assert (
+        recommend_text(recommendations_of(build_report(3))).count("Replayed over 3 stored snapshots these")
+        == 1
+    )
+
+
 def test_the_page_stays_small_however_many_repositories_there_are() -> None:
     few, many = (len(render_html(with_recommendations(build_report(n)))) for n in (200, 400))
     assert many - few < 400_000

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,23 @@ def test_label_hides_password_and_options() -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     with opened("postgresql+psycopg://user:secret@host/name?password=secret") as database:
         assert database.label == "postgresql+psycopg://user:***@host/name"
+
+
+def test_a_damaged_file_is_a_run_error_that_says_how_to_save_what_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "damaged.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE wide (text)")
+        connection.executemany("INSERT INTO wide VALUES (?)", [("x" * 900,)] * 100)
+        connection.commit()
+    file.write_bytes(file.read_bytes()[: 3 * 4096])
+    with (
+        opened(f"sqlite:///{file}") as database,
+        pytest.raises(RunError, match="is damaged") as caught,
+        database.read() as connection,
+    ):
+        connection.exec_driver_sql("SELECT count(text) FROM wide").all()
+    assert _is_one_line(caught.value)
+    assert ".recover" in str(caught.value)
 
 
 def test_server_that_does_not_answer_is_a_run_error_without_the_password() -> None:
