@@ -144,7 +144,7 @@ def checked_ingest(options: dict[str, Any]) -> dict[str, Any] | None:
             raise InputError(
                 f"--trail {name}: there is no such folder; a bucket is written s3://BUCKET/PREFIX"
             )
-    asked["rules"] = () if rules_file is None else _role_rules(rules_file)
+    asked["rules"] = () if rules_file is None else load_role_rules(rules_file)
     return asked if trails or asked["lookup"] else None
 
 
@@ -243,7 +243,8 @@ def _from_aws(
     return totals
 
 
-def _role_rules(file: Path) -> tuple[RoleRule, ...]:
+def load_role_rules(file: Path) -> tuple[RoleRule, ...]:
+    """The rules of --role-regions; raises InputError where they cannot be read."""
     from analyzer.cli.configuration import read_text
     from analyzer.pulls.role_rules import parse_role_rules
 

@@ -17,6 +17,7 @@ from analyzer.cli.publishing import take_delivery, temporary_folder
 from analyzer.errors import InputError, RunError
 from analyzer.service.steps import Step, StepResult, StepStatus
 from analyzer.store.slots import OnRun
+from reports.figures import counted
 
 if TYPE_CHECKING:
     from analyzer.cli.publishing import Delivery
@@ -139,7 +140,9 @@ class Night:
         self._run = result.run
         gaps = split_gaps(result.gaps, self._plan.report.accepted)[0]
         read = sum(row.snapshot is not None for row in result.registries)
-        return "gaps" if gaps else "done", f"run {result.run} read {read} registries, with {len(gaps)} gaps"
+        registries = counted(read, "registry", "registries")
+        told = f"run {result.run} read {registries}, with {counted(len(gaps), 'gap')}"
+        return "gaps" if gaps else "done", told
 
     def _ingest(self, _: Mapping[str, StepResult]) -> tuple[StepStatus, str]:
         from analyzer.cli.ingest import ingest, require_something_ingested
@@ -148,7 +151,8 @@ class Night:
         require_something_ingested(self.ingested)
         files = sum(row.files for row in self.ingested)
         unread = sum(row.unreadable for row in self.ingested)
-        return "gaps" if unread else "done", f"{files} new files of pulls, {unread} sources or files not read"
+        not_read = f"{counted(unread, 'source or file', 'sources or files')} not read"
+        return "gaps" if unread else "done", f"{counted(files, 'new file')} of pulls, {not_read}"
 
     def _make_report(self, folder: Path) -> tuple[StepStatus, str]:
         from analyzer.nightly import make_report

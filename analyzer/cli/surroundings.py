@@ -6,15 +6,18 @@ import difflib
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from analyzer.cli.agreements import load_agreements
 from analyzer.cli.common import load_accepted_gaps, load_price_book
 from analyzer.cli.configuration import all_options, is_nightly
+from analyzer.cli.ingest import load_role_rules
 from analyzer.cli.needs import read_uses
 from analyzer.errors import InputError
 from analyzer.model.checks import Check, CheckStatus
@@ -22,6 +25,8 @@ from analyzer.model.checks import Check, CheckStatus
 _OK, _WARNING, _FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
 _PACKAGE = "demurrage"
 _PREFIX = "DEMURRAGE_"
+#: Options of findings that are not looked at.
+_NO_AGREEMENTS: Mapping[str, Any] = {"waivers": None, "owners": None, "owner_tag": (), "known_account": ()}
 #: Packages whose version a bug report should name.
 _TOLD = ("boto3", "botocore", "sqlalchemy", "pandas", "numpy")
 
@@ -32,6 +37,7 @@ def check_surroundings(context: click.Context) -> list[Check]:
         _python(),
         *_packages(),
         *_settings(context),
+        *_schedule(context),
         *_files(context),
     ]
 
@@ -149,7 +155,14 @@ def _files(context: click.Context) -> Iterator[Check]:
     folder = settings.get("output_dir")
     if folder:
         yield _output(Path(str(folder)))
-    loads = (("prices", load_price_book), ("accept_gaps", load_accepted_gaps), ("in_use", read_uses))
+    loads: tuple[tuple[str, Callable[[Path], object]], ...] = (
+        ("prices", load_price_book),
+        ("accept_gaps", load_accepted_gaps),
+        ("in_use", read_uses),
+        ("waivers", lambda file: load_agreements({**_NO_AGREEMENTS, "waivers": file})),
+        ("owners", lambda file: load_agreements({**_NO_AGREEMENTS, "owners": file})),
+        ("role_regions", load_role_rules),
+    )
     for name, load in loads:
         file = settings.get(name)
         # Stdin is the run's.
@@ -164,13 +177,35 @@ def _files(context: click.Context) -> Iterator[Check]:
             yield Check(id=check, status=_OK, found=str(file))
 
 
+def _schedule(context: click.Context) -> Iterator[Check]:
+    """When serve would run, where that is configured."""
+    settings = _effective(context)
+    if not {"schedule", "timezone"} & settings.keys():
+        return
+    from analyzer.service.schedule import Schedule
+
+    name, options = "configuration.schedule", all_options(context)
+    # What is left out is what serve takes then.
+    line, zone = (str(settings.get(key, options[key].default)) for key in ("schedule", "timezone"))
+    try:
+        Schedule(line, zone)
+    except InputError as error:
+        mend = "mend it: serve ends with status 2"
+        yield Check(id=name, status=_FAILED, found=str(error), mend=mend, blocks_run=True)
+    else:
+        yield Check(id=name, status=_OK, found=f"{line} ({zone})")
+
+
 def _effective(context: click.Context) -> Mapping[str, Any]:
-    """The values that ``run`` would find for options which are not this command's."""
+    """The values that ``run`` would find for options, most of which are not this command's."""
     found: dict[str, Any] = dict(context.default_map or {})
     for name, option in all_options(context).items():
         if is_nightly(option) and option.envvar is not None and os.environ.get(str(option.envvar)):
             found[name] = os.environ[str(option.envvar)]
-    return found
+    typed = [
+        name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    return {**found, **{name: context.params[name] for name in typed}}
 
 
 def _output(folder: Path) -> Check:

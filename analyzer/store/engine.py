@@ -243,8 +243,8 @@ class Database:
                 ) from error
             if code.startswith("SQLITE_CORRUPT"):
                 raise RunError(
-                    f"the database {self.label} is damaged ({_first_line(reason)}); put a copy in its place, or "
-                    "save what can still be read: sqlite3 FILE .recover | sqlite3 NEW"
+                    f"the database {self.label} is damaged ({_first_line(reason)}); put a copy in its place,"
+                    " or save what can still be read: sqlite3 FILE .recover | sqlite3 NEW"
                 ) from error
             raise RunError(f"the database {self.label} failed: {_first_line(reason)}") from error
 

@@ -478,6 +478,24 @@ def test_files_and_folders_of_the_nightly_run_are_looked_at(demurrage: Cli, tmp_
     assert "night.toml: 1 option" in _check(outcome, "configuration.file")["found"]
 
 
+@pytest.mark.usefixtures("excluded")
+def test_what_serve_and_findings_are_configured_with_is_looked_at(
+    demurrage: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "good.toml").write_text('[[owner]]\nprefix = "team/"\nowner = "team"\n')
+    (tmp_path / "night.toml").write_text('owners = "good.toml"\ntimezone = "Europe/Berlin"\n')
+    outcome = _doctor(demurrage, "--config", "night.toml")
+    assert outcome.status == 0
+    assert _check(outcome, "files.owners")["status"] == "ok"
+    assert _check(outcome, "configuration.schedule")["found"] == "30 2 * * * (Europe/Berlin)"
+    monkeypatch.setenv("DEMURRAGE_SCHEDULE", "every night")
+    monkeypatch.setenv("DEMURRAGE_WAIVERS", "good.toml")
+    outcome = _doctor(demurrage, "--role-regions", "no-such.toml")
+    assert outcome.status == 1
+    for name in ("configuration.schedule", "files.waivers", "files.role_regions"):
+        assert (_check(outcome, name)["status"], _check(outcome, name)["blocks_run"]) == ("failed", True)
+
+
 # --- the database ------------------------------------------------------------------------------------
 
 
