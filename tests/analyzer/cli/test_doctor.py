@@ -539,6 +539,7 @@ def _prepare_delivery() -> str:
     """A bucket called ``reports``; the ARN of a topic."""
     s3, sns = boto3.client("s3", region_name="us-east-1"), boto3.client("sns", region_name="eu-west-1")
     s3.create_bucket(Bucket="reports")
+    s3.put_object(Bucket="reports", Key="audit/AWSLogs/123456789012/CloudTrail/one.json.gz", Body=b"x")
     topic: str = sns.create_topic(Name="digests")["TopicArn"]
     s3.close()
     sns.close()
@@ -558,11 +559,15 @@ def test_an_emulator_is_examined_and_what_it_lacks_is_unknown(
         topic = _prepare_delivery()
         places = ("--publish", "s3://reports/ecr", "--trail", "s3://reports/audit", "--notify", topic)
         outcome = _doctor(demurrage, *places)
-        absent = _doctor(demurrage, "--publish", "s3://nowhere", "--notify", f"{topic}2")
+        absent = _doctor(
+            demurrage, "--publish", "s3://nowhere", "--notify", f"{topic}2", "--trail", "s3://reports/other"
+        )
     assert outcome.status == 4
     assert _check(outcome, "publishing.bucket")["found"] == "nothing is published there yet"
     assert _check(outcome, "permission.s3:PutObject")["status"] == "unknown"
-    assert "no file of a trail" in _check(outcome, "pulls.trail")["found"]
+    assert "no trail" in _check(outcome, "pulls.trail")["found"]
+    assert "no file of a trail" in _check(absent, "pulls.trail")["found"]
+    assert _check(absent, "pulls.trail")["blocks_run"]
     assert "nobody is subscribed" in _check(outcome, "digest.topic")["found"]
     assert "NoSuchBucket" in _check(absent, "publishing.bucket")["found"]
     assert _check(absent, "digest.topic")["status"] == "failed"
