@@ -409,6 +409,12 @@ def load_accepted_gaps(path: Path | None) -> tuple[AcceptedGap, ...]:
     return parse_accepted_gaps(read_text(path, "--accept-gaps"), origin=f"--accept-gaps {path}")
 
 
+def require_names(option: str, values: Sequence[str]) -> None:
+    """Raise InputError for an empty one: a variable that a script never set would mean the folder at hand."""
+    if not all(value.strip() for value in values):
+        raise InputError(f"{option} is there without a value; write one, or leave it out")
+
+
 def words(values: Sequence[str]) -> tuple[str, ...]:
     """``values`` with each one split at commas and spaces, as an environment variable holds them."""
     return tuple(word for value in values for word in value.replace(",", " ").split())

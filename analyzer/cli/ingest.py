@@ -21,6 +21,7 @@ from analyzer.cli.common import (
     Moment,
     common,
     global_options,
+    require_names,
     with_options,
 )
 from analyzer.errors import InputError, RunError
@@ -139,6 +140,7 @@ def checked_ingest(options: dict[str, Any]) -> dict[str, Any] | None:
         "scanners": options.pop("scanner"),
         "processes": options.pop("processes"),
     }
+    require_names("--trail", trails)
     for name in trails:
         if not name.startswith(_S3) and not Path(name).is_dir():
             raise InputError(

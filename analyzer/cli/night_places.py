@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.cli.common import words
+from analyzer.cli.common import require_names, words
 from analyzer.cli.publishing import require_bucket_for_key
 from analyzer.errors import InputError
 from analyzer.model.checks import Check, CheckStatus
@@ -59,6 +59,8 @@ def take_places(options: dict[str, Any]) -> NightPlaces:
     notify = tuple(dict.fromkeys(words(options.pop("notify"))))
     for name in _NO_PLACES:
         del options[name]
+    require_names("--trail", trails)
+    require_names("--publish", publish)
     require_bucket_for_key(publish, kms_key)
     checks: list[Check] = []
     buckets = [name for name in trails if name.startswith(_S3)]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from analyzer.cli.common import Decorated, NumberRange, with_options, words
+from analyzer.cli.common import Decorated, NumberRange, require_names, with_options, words
 from analyzer.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -229,6 +229,7 @@ def take_publishing(
     """
     names = options.pop("publish") or (() if otherwise is None else (otherwise,))
     keep, kms_key = options.pop("keep_reports"), options.pop("publish_kms_key")
+    require_names("--publish", names)
     require_bucket_for_key(names, kms_key)
     targets = tuple(_target(name, profile, kms_key) for name in dict.fromkeys(names))
     return Publishing(targets=targets, keep=keep) if targets else None

@@ -329,35 +329,38 @@ def test_what_is_configured_for_publishing_and_telling_is_tried(
 
 
 @pytest.mark.usefixtures("excluded")
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        (("--publish", "file/reports"), "publishing.folder"),
-        (("--publish", "s3://A"), "publishing.bucket"),
-        (("--notify", "http://example.com/hooks/secret"), "digest.place"),
-        (("--notify", "no/such/folder/digest.json"), "digest.place"),
-        (("--notify", "arn:aws:sns:nowhere"), "digest.place"),
-        (("--trail", "s3://A"), "pulls.trail"),
-        (("--trail", "no-such-folder"), "pulls.folder"),
-    ],
-)
-def test_a_place_that_run_would_refuse_is_a_failed_check(
-    demurrage: Cli, tmp_path: Path, options: tuple[str, str], name: str
-) -> None:
+def test_places_that_run_would_refuse_are_failed_checks(demurrage: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    outcome = _doctor(demurrage, *options)
+    publish = ("--publish", "file/reports", "--publish", "s3://A")
+    trails = ("--trail", "s3://A", "--trail", "no-such-folder")
+    told = ("http://example.com/hooks/secret", "no/such/folder/digest.json", "arn:aws:sns:nowhere")
+    outcome = _doctor(demurrage, *publish, *trails, "--notify", " ".join(told))
     assert outcome.status == 1
-    check = _check(outcome, name)
-    assert (check["status"], check["blocks_run"]) == ("failed", True)
-    assert check["mend"]
+    failed = [check for check in _answer(outcome)["checks"] if check["status"] == "failed"]
+    assert [check["id"] for check in failed] == [
+        "pulls.folder",
+        "pulls.trail",
+        "publishing.folder",
+        "publishing.bucket",
+        *["digest.place"] * len(told),
+    ]
+    assert all(check["blocks_run"] and check["mend"] for check in failed)
     assert "secret" not in outcome.out
 
 
-@pytest.mark.usefixtures("excluded")
-def test_a_key_without_a_bucket_is_bad_usage(demurrage: Cli) -> None:
-    outcome = _doctor(demurrage, "--publish", "reports", "--publish-kms-key", "alias/x")
-    assert outcome.status == 2
-    assert "add --publish s3://BUCKET/PREFIX" in outcome.err
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--publish", "reports", "--publish-kms-key", "alias/x"), "add --publish s3://BUCKET/PREFIX"),
+        (("--publish", ""), "--publish is there without a value"),
+        (("--trail", " "), "--trail is there without a value"),
+    ],
+)
+def test_places_that_make_no_sense_are_bad_usage(demurrage: Cli, options: tuple[str, ...], said: str) -> None:
+    for command in (("doctor",), ("run", "--output-dir", "report")):
+        outcome = demurrage(*command, *REGION, *options)
+        assert outcome.status == 2
+        assert said in outcome.err
 
 
 @pytest.mark.usefixtures("excluded")
