@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from analyzer.cli.common import Decorated, Moment
+from analyzer.cli.common import Decorated, Moment, NamedFolder
 
 
 def repositories_option(what: str = "Only repositories of such names") -> Callable[[Decorated], Decorated]:
@@ -49,7 +49,7 @@ def output_dir_option(what: str, *, required: bool = False) -> Callable[[Decorat
     """Add --output-dir; ``what`` says what comes to lie there."""
     return click.option(
         "--output-dir",
-        type=click.Path(path_type=Path),
+        type=NamedFolder(),
         required=required,
         envvar="DEMURRAGE_OUTPUT_DIR",
         show_envvar=True,

@@ -286,6 +286,19 @@ class NumberRange(click.FloatRange):
         return number
 
 
+class NamedFolder(click.Path):
+    """A folder that has a name: an empty one, of a variable that was never set, would be the one at hand."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder's path."""
+        if value == "":
+            self.fail("it is empty; name a folder, or . for the one at hand", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Moment(click.ParamType[datetime]):
     """A moment in ISO 8601; without an offset it is UTC."""
 

@@ -18,6 +18,7 @@ from analyzer.cli.common import (
     HELP,
     WITH_GAPS,
     Common,
+    NamedFolder,
     TypedCommand,
     common,
     global_options,
@@ -48,7 +49,7 @@ _OWNER_TAG = "team"
 @click.command("demo", cls=TypedCommand, context_settings=HELP)
 @click.option(
     "--output-dir",
-    type=click.Path(path_type=Path),
+    type=NamedFolder(),
     default=Path("demurrage-demo"),
     show_default=True,
     metavar="DIR",

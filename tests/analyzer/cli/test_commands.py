@@ -305,6 +305,8 @@ def test_hostile_names_reach_no_terminal(
         (("collect", "--region", "eu-west-1", "--profile", "nobody"), "nobody"),
         (("collect", "--region", "eu-west-1", "--workers", "0"), "--workers"),
         (("collect", "--requests-per-second", "nan"), "'nan' is not a number"),
+        (("report", "--output-dir", ""), "it is empty; name a folder"),
+        (("demo", "--output-dir", ""), "it is empty; name a folder"),
         (("recommend", "--loss", "nan"), "'nan' is not a number"),
         (("run", "--output-dir", "report", "--alert-cost-above", "NaN"), "'NaN' is not a number"),
         (("run", "--output-dir", "report", "--alert-growth-above", "inf"), "'inf' is not a number"),
