@@ -76,12 +76,16 @@ def column_number(shown: Decimal, exact: Decimal | int, decimals: int) -> str:
 
 
 def headline_money(amount: Decimal | None, currency: str, exact: Decimal | None = None) -> str:
-    """``$12.34``, ``$12,346``, ``<$0.01``, ``unknown``; other currencies by their code.
+    """``$12.34``, ``$12,346``, ``<$0.01``, ``-$12.34``, ``unknown``; other currencies by their code.
 
     ``exact`` is what ``amount`` was before it was rounded, where that is known.
     """
     if amount is None:
         return UNKNOWN
+    if amount < 0:
+        # A saving is below nothing where a layer is left to the archive, and that is the dearer class.
+        shown = headline_money(-amount, currency)
+        return f">-{shown[1:]}" if shown.startswith("<") else f"-{shown}"
     sign = "$" if currency == "USD" else f"{currency} "
     if 0 < amount <= Decimal("0.005") or (not amount and exact is not None and exact > 0):
         return f"<{sign}0.01"

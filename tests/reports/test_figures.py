@@ -37,6 +37,9 @@ def test_sizes_have_three_digits_or_so(size_bytes: int, text: str) -> None:
         ("0.005", "<$0.01"),
         ("999.99", "$999.99"),
         ("12345.6", "$12,346"),
+        ("-12345.6", "-$12,346"),
+        ("-0.3", "-$0.30"),
+        ("-0.0049", ">-$0.01"),
     ],
 )
 def test_headline_money(amount: str | None, text: str) -> None:
