@@ -68,6 +68,8 @@ class IngestTotals:
     written: WrittenPulls = field(default_factory=lambda: WrittenPulls(0, 0, 0))
     #: Events whose time cannot be read.
     undated: int = 0
+    #: Whether a new file holds a read among management events, as pulls are.
+    has_reads: bool = False
     #: What could not be read and why, the first of them.
     problems: list[str] = field(default_factory=list)
     unreadable: int = 0
@@ -163,6 +165,10 @@ class Ingester:
                     self._day(reader, totals, place, day, files, fetch)
                     if place is not None:
                         self._settle(Evidence(day, *place, source), self._unfinished(day))
+        if totals.files and not totals.has_reads:
+            totals.notes.append(
+                "no new file holds a read event, as pulls are: are they a trail's, and does it keep reads?"
+            )
         return totals
 
     def histories(self, histories: Mapping[RegistryKey, History], history_days: int) -> IngestTotals:
@@ -254,6 +260,7 @@ class Ingester:
                 self._problems.append(read.problem)
                 continue
             totals.files += 1
+            totals.has_reads |= read.extract.has_reads
             totals.read_bytes += read.file.size
             batch.append(read)
             if len(batch) >= _FILES or sum(len(entry.extract) for entry in batch) >= _ROWS:

@@ -386,6 +386,14 @@ def test_a_bucket_that_is_not_there_says_so(database: Database) -> None:
     assert _coverage(database, _DAY)[0][0] == "none"
 
 
+def test_a_folder_of_other_files_is_told(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text('{"repositories": []}')
+    totals = _ingester(database).folder(tmp_path)
+    assert totals.files == 1
+    assert "no new file holds a read event" in totals.notes[0]
+    assert _ingester(database).folder(tmp_path).notes == []
+
+
 def test_a_prefix_without_any_file_is_no_quiet_night(database: Database) -> None:
     totals = _ingester(database).trail(_Bucket(), [_KEY])
     assert totals.unreadable == 1
