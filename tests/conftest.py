@@ -8,6 +8,8 @@ from typing import Any, Final
 import pandas as pd
 from hypothesis import HealthCheck, settings
 
+from tests.support.quick_starts import start_quickly
+
 # Some hostile names are half of a surrogate pair, which reports have to survive and Arrow's strings,
 # pandas' choice where pyarrow is installed, cannot hold. What the program stores never has one.
 pd.options.mode.string_storage = "python"
@@ -29,3 +31,5 @@ for name in [name for name in os.environ if name.startswith(("AWS_", "DEMURRAGE_
         del os.environ[name]
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+start_quickly()
