@@ -5,14 +5,38 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection
 from hashlib import sha256
+from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from analyzer.model.results import Report
 from analyzer.model.simulation import Simulation
 from reports.page import build_page
 from reports.text import visible
+
+
+class _Compiled(BytecodeCache):
+    """Templates as Python's code, for all pages of a process: the service draws one after the other.
+
+    An environment of its own for each page keeps what is drawn at the same time apart.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill ``bucket`` where its template was compiled before; a changed source is not taken for it."""
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED: Final = _Compiled()
 
 
 def render_html(report: Report, *, what_if: Simulation | None = None) -> str:
@@ -39,6 +63,7 @@ def render_template(name: str, *, anchors: Collection[str] = (), **values: objec
         lstrip_blocks=True,
         keep_trailing_newline=True,
         loader=PackageLoader("reports", "templates"),
+        bytecode_cache=_COMPILED,
         # Every value that is written passes here first; Markup (ours) goes through unchanged.
         finalize=_shown,
     )
