@@ -21,6 +21,12 @@ _SCHEMA = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY ro
 
 def start_quickly() -> None:
     """Let sessions share what they read of botocore's files, and empty databases take the schema at once."""
+    share_models()
+    command.upgrade = _Upgrades().upgrade  # type: ignore[assignment]
+
+
+def share_models() -> None:
+    """Let all sessions of this process, and of its forks, share what they read of botocore's files."""
     load_file, list_services = JSONFileLoader.load_file, Loader.list_available_services
 
     @cache
@@ -41,7 +47,6 @@ def start_quickly() -> None:
 
     JSONFileLoader.load_file = load  # type: ignore[assignment, method-assign]
     Loader.list_available_services = services  # type: ignore[method-assign]
-    command.upgrade = _Upgrades().upgrade  # type: ignore[assignment]
 
 
 class _Upgrades:

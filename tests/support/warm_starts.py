@@ -249,6 +249,18 @@ def _import_everything() -> None:
         importlib.import_module(name)
 
 
+def _read_models() -> None:
+    """What every session of the program reads of botocore's files."""
+    import boto3  # noqa: PLC0415
+
+    from tests.support.quick_starts import share_models  # noqa: PLC0415
+
+    share_models()
+    session = boto3.Session("nobody", "nobody", region_name="eu-west-1")
+    for service in ("ecr", "sts"):
+        session.client(service)
+
+
 def _serve(orders: Sequence[str] | IO[str]) -> int:
     for line in orders:
         child = os.fork()
@@ -262,6 +274,7 @@ def _serve(orders: Sequence[str] | IO[str]) -> int:
 
 if __name__ == "__main__":
     _import_everything()
+    _read_models()
     # What the children share they need not copy.
     gc.freeze()
     sys.exit(_serve(sys.stdin))
