@@ -12,6 +12,8 @@
 
 PYTHON ?= python3
 KILLS ?= 200
+# One more than there are cores: tests wait for servers, processes and clocks a third of their time.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 VENV := .venv
 BIN := $(VENV)/bin
 # What is imported is compiled then; compiling everything at once takes longer than the download.
@@ -30,10 +32,10 @@ demo: $(VENV)/run.stamp
 	$(BIN)/demurrage demo --output-dir demurrage-demo
 
 test: $(VENV)/dev.stamp $(VENV)/ministack.stamp
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 properties: $(VENV)/dev.stamp
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --dist worksteal -m hypothesis --timeout 3600
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m hypothesis --timeout 3600
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import botocore.endpoint
 import pytest
@@ -762,6 +763,15 @@ def test_what_is_no_region_is_an_input_error(region: str) -> None:
         run(MemoryStore(), region)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is heard, though a shell that starts tests in the background has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_run_promptly_though_a_call_hangs() -> None:
     aws = Aws(small_world())
     hanging, released = threading.Event(), threading.Event()
@@ -788,6 +798,7 @@ def test_an_interrupt_ends_the_run_promptly_though_a_call_hangs() -> None:
     assert store.leased == {}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_keeps_the_manifests_that_were_fetched() -> None:
     world = small_world()
     aws = Aws(world)
