@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from analyzer.model.history import BackTest, BackTestCounts, LaterKind, LaterUse
 from analyzer.model.units import Money, iso
-from reports.figures import UNKNOWN, counted, headline_money, size
+from analyzer.model.words import counted
+from reports.figures import UNKNOWN, headline_money, size
 from reports.json_parts import money_object
 from reports.text import shortened, visible
 from reports.what_if_terminal import wrapped_lines

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from analyzer.model.results import UNKNOWN_SIZE, Report
 from analyzer.model.units import Money
+from analyzer.model.words import counted
 from reports.cells import Tone
 from reports.facts import (
     bytes_at,
@@ -18,17 +19,7 @@ from reports.facts import (
     possibly_reached,
     promise_scope,
 )
-from reports.figures import (
-    UNKNOWN,
-    counted,
-    exact_size,
-    headline_money,
-    listed,
-    ratio,
-    share,
-    size,
-    span,
-)
+from reports.figures import UNKNOWN, exact_size, headline_money, listed, ratio, share, size, span
 from reports.missing import bytes_of_all
 from reports.rounding import amount_text, rounded
 

@@ -17,8 +17,9 @@ from rich.text import Text
 from analyzer.model.history import Change, Difference, ImageEvent, Moment, RepositoryDifference
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.units import Money, iso
+from analyzer.model.words import counted
 from reports.csv_cells import Cell, neutral, neutralised, table_text
-from reports.figures import UNKNOWN, counted, headline_money
+from reports.figures import UNKNOWN, headline_money
 from reports.json_parts import money_object
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded
 from reports.text import json_escaped, shortened, visible

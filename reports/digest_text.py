@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from analyzer.model.digest import Changes, Digest, DigestTexts, PolicyAdvice, Standing
 from analyzer.model.units import Money, iso
-from reports.figures import counted, headline_money, listed, moment, size, span
+from analyzer.model.words import counted
+from reports.figures import headline_money, listed, moment, size, span
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded
 from reports.text import json_escaped, shortened, visible
 

@@ -7,8 +7,9 @@ from typing import Final
 from analyzer.model.records import ReadStatus
 from analyzer.model.results import RegistryRow, Report, ScopedBytes, ScopedMoney
 from analyzer.model.units import Money, Scope
+from analyzer.model.words import counted
 from reports.cells import Tone
-from reports.figures import count, counted, listed, moment, moments
+from reports.figures import count, listed, moment, moments
 from reports.missing import counts_of_all, repositories_of_all
 
 #: Registries that the run did not read are named up to so many.

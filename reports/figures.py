@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from analyzer.model.units import GB
+from analyzer.model.words import counted
 
 #: From this amount on a headline shows whole dollars: 999.99 still has its cents.
 _WHOLE_FROM: Final = Decimal(1_000)
@@ -19,11 +20,6 @@ UNKNOWN: Final = "unknown"
 def count(number: int) -> str:
     """``1,234``."""
     return f"{number:,}"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """``1 repository``, ``1,234 repositories``; ``many`` is ``one`` with an s unless given."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def share(part: int, whole: int) -> str:

@@ -10,9 +10,10 @@ from analyzer.model.findings import CheckText, Finding, FindingsReport, Reposito
 from analyzer.model.lint import Severity
 from analyzer.model.results import Report
 from analyzer.model.transfer import MoneyRange
+from analyzer.model.words import counted
 from reports.anchors import repository_anchor
 from reports.cells import DASH, EMPTY, MOST_ROWS, PLACE_FACETS, Cell, Column, Place, Row, Table
-from reports.figures import UNKNOWN, count, counted, exact_size, listed
+from reports.figures import UNKNOWN, count, exact_size, listed
 from reports.findings_words import (
     OVERLAP,
     example_text,

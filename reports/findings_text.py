@@ -8,7 +8,7 @@ from typing import Final
 
 from analyzer.model.findings import CheckText, Finding, FindingsReport, RepositoryFindings
 from analyzer.model.units import iso
-from reports.figures import counted
+from analyzer.model.words import counted
 from reports.findings_words import (
     OVERLAP,
     example_text,

@@ -11,7 +11,8 @@ from analyzer.model.findings import Evidence, Finding, FindingsReport, NotJudged
 from analyzer.model.lint import Severity
 from analyzer.model.transfer import MoneyRange
 from analyzer.model.usage import UseBasis
-from reports.figures import UNKNOWN, counted, headline_money, listed, size, span
+from analyzer.model.words import counted
+from reports.figures import UNKNOWN, headline_money, listed, size, span
 from reports.rounding import CENT_DECIMALS, rounded
 from reports.text import shortened
 from reports.usage import coverage_sentences, in_use_words

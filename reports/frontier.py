@@ -19,11 +19,12 @@ from analyzer.model.frontier import (
 )
 from analyzer.model.results import UNKNOWN_SIZE, UNLISTED_IMAGES, UNLISTED_REPOSITORIES, Report
 from analyzer.model.units import Scope
+from analyzer.model.words import counted
 from reports.anchors import repository_anchor
 from reports.cells import Cell, Column, Row, Table, count_cell, gb_cell, money_cell
 from reports.charts import Chart
 from reports.facts import bytes_at, main_scope, money_at, promise_scope
-from reports.figures import counted, gb_decimals, headline_money, listed, size
+from reports.figures import gb_decimals, headline_money, listed, size
 from reports.lines import Curve, Dot, step_chart
 from reports.missing import Missing
 from reports.rounding import CENT_DECIMALS, apportion_gb, rounded

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from analyzer.model.frontier import By, FrontierPoint, PricedFrontier
 from analyzer.model.units import GB, Money, Scope, iso
-from reports.figures import UNKNOWN, counted
+from analyzer.model.words import counted
+from reports.figures import UNKNOWN
 from reports.frontier import (
     REPOSITORY_RUNGS,
     missing_bytes,

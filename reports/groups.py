@@ -9,6 +9,7 @@ from typing import Any
 
 from analyzer.model.results import Report, TagGroup, TagGroups
 from analyzer.model.units import Money
+from analyzer.model.words import counted
 from reports.cells import (
     MOST_ROWS,
     Cell,
@@ -20,7 +21,6 @@ from reports.cells import (
     text_column,
 )
 from reports.csv_cells import neutral, reasons
-from reports.figures import counted
 from reports.missing import (
     WHOLE,
     Missing,

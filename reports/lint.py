@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from analyzer.model.lint import LintCode, LintFinding, LintReport, Severity
 from analyzer.model.units import GB, iso
+from analyzer.model.words import counted
 from reports.csv_cells import Cell, neutral, table_text
 from reports.json_parts import gap_objects
 from reports.text import json_escaped, shortened, visible
@@ -66,13 +67,13 @@ _CSV_COLUMNS: Final = (
 def lint_text(report: LintReport) -> str:
     """The findings for a person, those that matter most first; gaps are left to the caller."""
     judged = "the policies in force" if report.policy is None else visible(report.policy)
-    repositories = _counted(report.repositories, "repository", "repositories")
+    repositories = counted(report.repositories, "repository", "repositories")
     lines = [
         f"{repositories}, {report.with_policy:,} with a policy; {judged} at {iso(report.at)}",
         _summary(report),
     ]
     if report.missing_in_use:
-        number = _counted(len(report.missing_in_use), "image", "images")
+        number = counted(len(report.missing_in_use), "image", "images")
         lines.append(f"Named as in use, and not there: {number}")
         lines += [line for name in _missing(report) for line in _wrapped(shortened(name, 300), 2)]
         if len(report.missing_in_use) > _MISSING:
@@ -88,7 +89,7 @@ def lint_text(report: LintReport) -> str:
     for finding in report.findings:
         groups.setdefault((finding.severity, finding.code), []).append(finding)
     for (severity, code), findings in groups.items():
-        text += f"\n{severity.upper()}  {code}  {_counted(len(findings), 'finding', 'findings')}\n"
+        text += f"\n{severity.upper()}  {code}  {counted(len(findings), 'finding', 'findings')}\n"
         text += _group(findings)
     text += "\n"
     if any(finding.affected_bytes is not None for finding in report.findings):
@@ -110,7 +111,7 @@ def _summary(report: LintReport) -> str:
         return "No findings"
     by_severity = Counter(finding.severity for finding in report.findings)
     parts = ", ".join(f"{by_severity[level]:,} {level}" for level in Severity if by_severity[level])
-    return f"{_counted(len(report.findings), 'finding', 'findings')}: {parts}"
+    return f"{counted(len(report.findings), 'finding', 'findings')}: {parts}"
 
 
 def _group(findings: Sequence[LintFinding]) -> str:
@@ -121,7 +122,7 @@ def _group(findings: Sequence[LintFinding]) -> str:
     lines = [] if common is None else _wrapped(f"fix: {common}", 2)
     for finding in findings[:_ROWS]:
         place = "/".join(filter(None, (finding.account, finding.region, finding.repository)))
-        images = _counted(finding.images, "image", "images") if finding.images else ""
+        images = counted(finding.images, "image", "images") if finding.images else ""
         figures = f"{images:>16}{_size(finding):>13}".rstrip()
         lines.append(f"  {shortened(visible(place), _PLACE):<{_PLACE}}{figures}".rstrip())
         lines += _wrapped(finding.message, 6)
@@ -159,10 +160,6 @@ def _size(finding: LintFinding) -> str:
     if 0 < size < GB / 200:
         return f"<0.01 GB{star}"
     return f"{Decimal(size) / GB:,.2f} GB{star}"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def lint_json(report: LintReport) -> str:

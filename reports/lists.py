@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from analyzer.model.records import Gap
 from analyzer.model.results import Report
+from analyzer.model.words import counted
 from reports.cells import EMPTY, MOST_ROWS, PLACE_FACETS, Cell, Column, Place, Row, Table
-from reports.figures import UNKNOWN, count, counted, listed
+from reports.figures import UNKNOWN, count, listed
 from reports.rounding import amount_text
 
 

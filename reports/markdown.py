@@ -19,9 +19,10 @@ from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
 from analyzer.model.units import Money, Scope, iso
 from analyzer.model.verdicts import Outcome
+from analyzer.model.words import counted
 from reports.cards import is_known
 from reports.facts import bytes_at
-from reports.figures import UNKNOWN, counted, size, span
+from reports.figures import UNKNOWN, size, span
 from reports.missing import Missing
 from reports.text import shortened, visible
 from reports.usage import SAFE, coverage_sentences, kinds_text, missing_texts, users_of

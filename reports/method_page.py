@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyzer.model.results import UNKNOWN_SIZE, Report
+from analyzer.model.words import counted
 from reports.cells import Table
 from reports.facts import is_list_price
-from reports.figures import count, counted, listed, moment
+from reports.figures import count, listed, moment
 from reports.lists import gap_table, price_table
 from reports.methods import TERMS, Method, Term, methods_for
 from reports.missing import counts_of_all, repositories_of_all

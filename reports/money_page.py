@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Final
 
 from analyzer.model.results import Report, RepositoryRow
+from analyzer.model.words import counted
 from reports.cards import is_known
 from reports.cells import MOST_REPOSITORIES, Table
 from reports.charts import Bar, Chart, drawn
 from reports.facts import ever_on, main_scope, money_at
-from reports.figures import UNKNOWN, count, counted, headline_money, size
+from reports.figures import UNKNOWN, count, headline_money, size
 from reports.groups import group_table
 from reports.missing import bytes_of_repository, dagger_note
 from reports.rounding import Costs

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from analyzer.model.history import Fate, ImageOutcome, Outcomes, PolicyOutcome
 from analyzer.model.units import iso
-from reports.figures import counted, size
+from analyzer.model.words import counted
+from reports.figures import size
 from reports.text import json_escaped, shortened, visible
 from reports.what_if_terminal import wrapped_lines
 

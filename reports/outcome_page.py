@@ -7,9 +7,10 @@ from typing import Final
 
 from analyzer.model.history import Fate, Outcomes, PolicyOutcome
 from analyzer.model.results import Report
+from analyzer.model.words import counted
 from reports.anchors import repository_anchor
 from reports.cells import MOST_ROWS, Cell, Column, Row, Table
-from reports.figures import count, counted, exact_size, moment, size
+from reports.figures import count, exact_size, moment, size
 from reports.outcome import change_words
 from reports.text import shortened, visible
 

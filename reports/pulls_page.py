@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from analyzer.model.pull_report import PullReport, TransferGroup
 from analyzer.model.transfer import EXPLANATIONS, ColdPull, TransferFinding
+from analyzer.model.words import counted
 from reports.cells import (
     DASH,
     EMPTY,
@@ -23,7 +24,7 @@ from reports.cells import (
     Tone,
 )
 from reports.charts import Chart
-from reports.figures import UNKNOWN, count, counted, exact_size, listed, size, span
+from reports.figures import UNKNOWN, count, exact_size, listed, size, span
 from reports.pulls_words import (
     COLD_PULL,
     cold_pull_text,

@@ -10,7 +10,8 @@ from analyzer.model.pull_costs import Advice
 from analyzer.model.pull_report import PullReport, RecordedPulls, TransferGroup
 from analyzer.model.transfer import EXPLANATIONS, TransferCode, TransferFinding
 from analyzer.model.units import iso
-from reports.figures import NOT_APPLICABLE, counted
+from analyzer.model.words import counted
+from reports.figures import NOT_APPLICABLE
 from reports.pulls_words import (
     COLD_PULL,
     cold_pull_text,

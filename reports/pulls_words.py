@@ -9,7 +9,8 @@ from typing import Final
 from analyzer.model.pull_report import PullReport, TransferGroup
 from analyzer.model.transfer import ColdPull, MoneyRange, TransferCode, TransferFinding, User
 from analyzer.model.units import Money
-from reports.figures import NOT_APPLICABLE, UNKNOWN, counted, listed, size, span
+from analyzer.model.words import counted
+from reports.figures import NOT_APPLICABLE, UNKNOWN, listed, size, span
 from reports.text import shortened
 
 #: Characters of a workload's name.

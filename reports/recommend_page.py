@@ -7,8 +7,9 @@ from typing import Final
 
 from analyzer.model.recommendation import FleetDefault, Recommendation, RecommendReport
 from analyzer.model.results import Report
+from analyzer.model.words import counted
 from reports.cells import DASH, EMPTY, MOST_ROWS, PLACE_FACETS, Cell, Column, Place, Row, Table
-from reports.figures import count, counted, exact_size, size
+from reports.figures import count, exact_size, size
 from reports.recommend_words import (
     STATUS_WORDS,
     advice,

@@ -14,7 +14,7 @@ from analyzer.lifecycle.parsing import parse_policy
 from analyzer.lifecycle.writing import policy_json, policy_terraform
 from analyzer.model.recommendation import Recommendation, RecommendReport
 from analyzer.model.units import iso
-from reports.figures import counted
+from analyzer.model.words import counted
 from reports.recommend_words import advice, needed_words, range_words
 from reports.text import visible
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from analyzer.model.recommendation import FleetDefault, Recommendation, RecommendReport
 from analyzer.model.units import GB
-from reports.figures import counted
+from analyzer.model.words import counted
 from reports.recommend_words import (
     STATUS_WORDS,
     advice,

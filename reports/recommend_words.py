@@ -8,7 +8,8 @@ from typing import Final
 from analyzer.model.history import BackTest
 from analyzer.model.recommendation import FleetDefault, Recommendation, RecommendReport, RuleBasis, Status
 from analyzer.model.units import Money, iso
-from reports.figures import UNKNOWN, counted
+from analyzer.model.words import counted
+from reports.figures import UNKNOWN
 from reports.rounding import CENT_DECIMALS, rounded
 from reports.usage import in_use_words
 

@@ -11,9 +11,10 @@ from markupsafe import Markup
 from analyzer.model.pull_costs import Advice, PullCost
 from analyzer.model.pull_report import RecordedPulls
 from analyzer.model.transfer import MoneyRange
+from analyzer.model.words import counted
 from reports.cells import EMPTY, MOST_ROWS, Cell, Column, Row, Table
 from reports.charts import Chart
-from reports.figures import count, counted, exact_size
+from reports.figures import count, exact_size
 from reports.pulls_json import usd_text
 from reports.pulls_words import pull_cost_text, pull_dollars
 from reports.recorded_words import (

@@ -9,7 +9,8 @@ from analyzer.model.pull_costs import Advice, AdviceKind, CoverageBasis, PullCos
 from analyzer.model.pulls import INTERNET, UNKNOWN_REGION
 from analyzer.model.transfer import MoneyRange
 from analyzer.model.units import from_day
-from reports.figures import UNKNOWN, counted, listed, size
+from analyzer.model.words import counted
+from reports.figures import UNKNOWN, listed, size
 from reports.pulls_words import pull_cost_text
 
 By = Literal["repository", "puller", "route", "day"]

@@ -9,8 +9,9 @@ from typing import Final
 
 from analyzer.model.registry_settings import Openness, RegistrySettings, Template
 from analyzer.model.results import RegistryRow, Report, RepositoryRow
+from analyzer.model.words import counted
 from reports.cells import EMPTY, MOST_ROWS, PLACE_FACETS, Cell, Column, Place, Row, Table
-from reports.figures import UNKNOWN, count, counted, exact_size, listed, size
+from reports.figures import UNKNOWN, count, exact_size, listed, size
 from reports.settings_words import (
     FREQUENCIES,
     OPENNESS,

@@ -17,6 +17,7 @@ from analyzer.model.results import (
     ScopedMoney,
 )
 from analyzer.model.units import Money
+from analyzer.model.words import counted
 from reports.cells import (
     DASH,
     MOST_REPOSITORIES,
@@ -36,7 +37,7 @@ from reports.cells import (
     money_column,
     text_column,
 )
-from reports.figures import UNKNOWN, count, counted, gb_decimals, moment, share
+from reports.figures import UNKNOWN, count, gb_decimals, moment, share
 from reports.missing import (
     WHOLE,
     Missing,

@@ -12,9 +12,10 @@ from markupsafe import Markup
 from analyzer.model.results import Report
 from analyzer.model.trends import Change, Forecast, NoForecast, ScenarioName, Span, TrendReport
 from analyzer.model.units import Money, from_day
+from analyzer.model.words import counted
 from reports.cells import DASH, EMPTY, PLACE_FACETS, Cell, Column, Place, Row, Table, Tone
 from reports.charts import Chart
-from reports.figures import UNKNOWN, count, counted, exact_size, headline_money, size, span
+from reports.figures import UNKNOWN, count, exact_size, headline_money, size, span
 from reports.line_chart import Line, at_noon, line_chart
 from reports.rounding import EXACT_DECIMALS, amount_text, rounded
 from reports.trend_words import (

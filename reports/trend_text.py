@@ -16,7 +16,8 @@ from rich.text import Text
 from analyzer.model.frames import Bools, Int64
 from analyzer.model.trends import Forecast, NoForecast, TrendReport
 from analyzer.model.units import from_day, iso
-from reports.figures import UNKNOWN, counted, headline_money, size, span
+from analyzer.model.words import counted
+from reports.figures import UNKNOWN, headline_money, size, span
 from reports.text import shortened, visible
 from reports.trend_words import (
     change_text,

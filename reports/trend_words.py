@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from analyzer.model.trends import Change, Forecast, RepositoryForecast, Span, TrendReport
 from analyzer.model.units import Money
-from reports.figures import counted, headline_money, size, span
+from analyzer.model.words import counted
+from reports.figures import headline_money, size, span
 
 #: Of every sum of pushes reconstructed from images that are there.
 RECONSTRUCTED = (

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from analyzer.model.simulation import Effect, Simulation
 from analyzer.model.usage import KINDS, Coverage, MissingUse, PlaceCoverage, Usage, Use, UseBasis
-from reports.figures import counted, listed
+from analyzer.model.words import counted
+from reports.figures import listed
 from reports.text import shortened
 
 #: Accounts and regions that a sentence names.

@@ -22,6 +22,7 @@ from analyzer.model.verification import (
     Verification,
     VerificationStatus,
 )
+from analyzer.model.words import counted
 from reports.csv_cells import neutralised, table_text
 from reports.json_parts import gap_objects
 from reports.text import json_escaped, shortened, visible
@@ -73,7 +74,7 @@ def verification_text(verification: Verification) -> str:
     )
     said = ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in words if count)
     policy = "the policy in force" if verification.policy == "live" else visible(verification.policy)
-    number = _counted(len(rows), "repository", "repositories")
+    number = counted(len(rows), "repository", "repositories")
     headline = f"ECR's own preview of {policy} against ours, on {number}: {said or 'nothing to compare'}"
     lines = [headline, ""]
     for row in rows:
@@ -126,7 +127,7 @@ def _repository_lines(row: RepositoryVerification) -> Iterator[str]:
         yield f"{name}: DISAGREES on the policy itself"
     elif row.status is VerificationStatus.AGREES:
         yield (
-            f"{name}: agrees on all {_counted(found.artifacts, 'artifact', 'artifacts')}"
+            f"{name}: agrees on all {counted(found.artifacts, 'artifact', 'artifacts')}"
             f" ({found.aws_expiring:,} expire, {found.aws_transitioning:,} move to the archive)"
         )
     elif not found.disagreements:
@@ -134,7 +135,7 @@ def _repository_lines(row: RepositoryVerification) -> Iterator[str]:
     else:
         yield (
             f"{name}: DISAGREES on {len(found.disagreements):,} of"
-            f" {_counted(found.artifacts, 'artifact', 'artifacts')} (ECR: {found.aws_expiring:,} expire,"
+            f" {counted(found.artifacts, 'artifact', 'artifacts')} (ECR: {found.aws_expiring:,} expire,"
             f" {found.aws_transitioning:,} move to the archive; ours: {found.our_expiring:,} and"
             f" {found.our_transitioning:,})"
         )
@@ -166,12 +167,12 @@ def notes_of(row: RepositoryVerification, found: Compared) -> list[str]:
     blocked = len(found.blocked_shown) + len(found.blocked_hidden)
     if blocked:
         notes.append(
-            f"{_counted(blocked, 'image', 'images')} claimed by a rule and kept by an index that stays: ECR's"
+            f"{counted(blocked, 'image', 'images')} claimed by a rule and kept by an index that stays: ECR's"
             f" preview shows {len(found.blocked_shown):,} of them (AWS does not say whether it should)"
         )
     if found.on_the_edge:
         notes.append(
-            f"{_counted(found.on_the_edge, 'image', 'images')} crossed a limit of days while ECR looked,"
+            f"{counted(found.on_the_edge, 'image', 'images')} crossed a limit of days while ECR looked,"
             f" between {iso(found.started_at)} and {iso(found.completed_at)}: either verdict counts"
         )
     if found.pushed_since or found.gone_since:
@@ -182,11 +183,11 @@ def notes_of(row: RepositoryVerification, found: Compared) -> list[str]:
     if found.gone_after_preview:
         notes.append(
             "in the preview, gone before the listing that followed it, and so not compared:"
-            f" {_counted(len(found.gone_after_preview), 'image', 'images')}"
+            f" {counted(len(found.gone_after_preview), 'image', 'images')}"
         )
     if found.unread:
         notes.append(
-            f"{_counted(len(found.unread), 'artifact', 'artifacts')} may be an index and was never read:"
+            f"{counted(len(found.unread), 'artifact', 'artifacts')} may be an index and was never read:"
             " images that it holds can differ; run demurrage collect first"
         )
     if found.joined:
@@ -320,7 +321,3 @@ def _moment(moment: datetime | None) -> str:
 
 def _known(number: int | None) -> str:
     return "an unknown number" if number is None else f"{number:,}"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"

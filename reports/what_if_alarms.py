@@ -9,7 +9,7 @@ from analyzer.model.frames import Int64
 from analyzer.model.simulation import Candidate, RepositoryEffect, Simulation
 from analyzer.model.usage import Usage
 from analyzer.model.verdicts import Outcome
-from reports.figures import counted
+from analyzer.model.words import counted
 from reports.text import shortened, visible
 from reports.usage import SAFE, coverage_sentences, kinds_text, missing_texts, users_of
 from reports.what_if_images import Names, tags_of

@@ -16,8 +16,8 @@ from analyzer.model.results import (
 )
 from analyzer.model.simulation import Candidate, Effect, Simulation
 from analyzer.model.units import Money, Scope, add_up
+from analyzer.model.words import counted
 from reports.facts import bytes_at, money_at
-from reports.figures import counted
 from reports.missing import WHOLE, Missing, united
 from reports.rounding import EXACT_DECIMALS, apportion_money, rounded
 

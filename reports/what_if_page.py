@@ -11,6 +11,7 @@ from analyzer.model.frames import Int64
 from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
 from analyzer.model.units import Money, Scope
+from analyzer.model.words import counted
 from reports.cards import Card, is_known
 from reports.cells import (
     MOST_ROWS,
@@ -18,7 +19,7 @@ from reports.cells import (
 )
 from reports.charts import Bar, Chart, drawn
 from reports.facts import bytes_at, money_at
-from reports.figures import UNKNOWN, counted, exact_size, listed, moment, moments, size, span
+from reports.figures import UNKNOWN, exact_size, listed, moment, moments, size, span
 from reports.rounding import amount_text, rounded
 from reports.usage import SAFE, coverage_sentences, kinds_text, missing_texts, users_of
 from reports.what_if_figures import (

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from analyzer.model.simulation import Candidate, RepositoryEffect, Simulation
 from analyzer.model.units import Money
+from analyzer.model.words import counted
 from reports.facts import bytes_at, money_at
-from reports.figures import UNKNOWN, counted
+from reports.figures import UNKNOWN
 from reports.missing import WHOLE, Missing, united
 from reports.rounding import CENT_DECIMALS, apportion
 from reports.text import shortened, visible

@@ -9,9 +9,10 @@ from typing import Final
 
 from analyzer.model.simulation import Candidate, Effect, Simulation
 from analyzer.model.units import Scope, iso
+from analyzer.model.words import counted
 from reports.back_test import back_test_text
 from reports.facts import bytes_at, money_at
-from reports.figures import counted, size
+from reports.figures import size
 from reports.rounding import CENT_DECIMALS, apportion, apportion_money
 from reports.text import shortened, visible
 from reports.what_if_alarms import alarms, claims, missing_in_use

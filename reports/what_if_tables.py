@@ -13,6 +13,7 @@ from analyzer.model.results import ScopedBytes, ScopedMoney
 from analyzer.model.simulation import Candidate, Effect, RepositoryEffect, Simulation
 from analyzer.model.units import Scope
 from analyzer.model.verdicts import Outcome
+from analyzer.model.words import counted
 from reports.anchors import repository_anchor
 from reports.cells import (
     DASH,
@@ -32,7 +33,7 @@ from reports.cells import (
     text_column,
 )
 from reports.facts import bytes_at, money_at
-from reports.figures import UNKNOWN, counted, exact_size, gb_decimals, listed, size
+from reports.figures import UNKNOWN, exact_size, gb_decimals, listed, size
 from reports.missing import WHOLE
 from reports.rounding import CENT_DECIMALS, apportion_gb, rounded
 from reports.text import shortened

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analyzer.model.units import Money
-from reports.figures import UNKNOWN, counted, size
+from analyzer.model.words import counted
+from reports.figures import UNKNOWN, size
 from reports.missing import Missing
 from reports.rounding import CENT_DECIMALS
 from reports.text import visible

@@ -9,8 +9,9 @@ from typing import Final
 
 from analyzer.model.simulation import Archiving, Candidate, Effect, RepositoryEffect, SimulationWarning
 from analyzer.model.units import Money
+from analyzer.model.words import counted
 from reports.cards import is_known
-from reports.figures import UNKNOWN, counted, headline_money, listed, size, span
+from reports.figures import UNKNOWN, headline_money, listed, size, span
 from reports.missing import Missing
 from reports.what_if_figures import Change
 

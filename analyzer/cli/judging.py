@@ -110,7 +110,7 @@ def matching_rows(frames: Frames, globs: Sequence[str]) -> tuple[Int64, tuple[st
     """
     import numpy as np
 
-    from reports.figures import counted
+    from analyzer.model.words import counted
 
     names = [str(name) for name in frames.repositories["repository"]]
     chosen = set(range(len(names)) if not globs else ())

@@ -15,9 +15,9 @@ from analyzer.cli.ingest import checked_ingest
 from analyzer.cli.needs import read_uses
 from analyzer.cli.publishing import take_delivery, temporary_folder
 from analyzer.errors import InputError, RunError
+from analyzer.model.words import counted
 from analyzer.service.steps import Step, StepResult, StepStatus
 from analyzer.store.slots import OnRun
-from reports.figures import counted
 
 if TYPE_CHECKING:
     from analyzer.cli.publishing import Delivery

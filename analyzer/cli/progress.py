@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from analyzer.cli.streams import Dropping, is_terminal, tell
 from analyzer.collect import SilentProgress
-from reports.figures import counted
+from analyzer.model.words import counted
 from reports.text import visible
 
 if TYPE_CHECKING:

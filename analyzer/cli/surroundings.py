@@ -21,6 +21,7 @@ from analyzer.cli.ingest import load_role_rules
 from analyzer.cli.needs import read_uses
 from analyzer.errors import InputError
 from analyzer.model.checks import Check, CheckStatus
+from analyzer.model.words import counted
 
 _OK, _WARNING, _FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
 _PACKAGE = "demurrage"
@@ -112,7 +113,7 @@ def _settings(context: click.Context) -> Iterator[Check]:
     yield Check(
         id="configuration.file",
         status=_OK if file else CheckStatus.SKIPPED,
-        found=f"{file}: {_counted(len(context.default_map or {}), 'option')}" if file else "none is named",
+        found=f"{file}: {counted(len(context.default_map or {}), 'option')}" if file else "none is named",
     )
     options = {
         str(option.envvar): option for option in all_options(context).values() if option.envvar is not None
@@ -146,7 +147,7 @@ def _settings(context: click.Context) -> Iterator[Check]:
                 blocks_run=True,
             )
     if not bad:
-        yield Check(id=name, status=_OK, found=_counted(len(given), f"{_PREFIX}… variable"))
+        yield Check(id=name, status=_OK, found=counted(len(given), f"{_PREFIX}… variable"))
 
 
 def _files(context: click.Context) -> Iterator[Check]:
@@ -222,7 +223,3 @@ def _output(folder: Path) -> Check:
             blocks_run=True,
         )
     return Check(id=name, status=_OK, found=f"{folder}" + ("" if folder.exists() else "; run would make it"))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

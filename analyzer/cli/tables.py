@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analyzer.model.units import GB, Money, add_up, iso
+from analyzer.model.words import counted
 from reports.text import shortened, visible
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def report_table(report: Report) -> str:
         totals.orphaned_cost.registry,
     )
     earlier, reached, redacted = not_read(report), possibly_reached(report), redacted_words(report)
-    registries = _counted(totals.registries, "registry", "registries")
+    registries = counted(totals.registries, "registry", "registries")
     lines = [
         f"{registries}, {contents(report)}; {_snapshots(report)} (run {report.run})",
         *([f"{earlier}."] if earlier else []),
@@ -95,7 +96,7 @@ def _orphaned(report: Report) -> list[str]:
     if report.scope == "auto" and promise_scope(report) == "registry":
         # Nobody can promise the high end where repositories may share layers.
         cost = _range(both.registry, both.repository)
-    images = _counted(counts.orphaned_images, "image", "images")
+    images = counted(counts.orphaned_images, "image", "images")
     if not counts.orphaned_images and cost == _UNKNOWN:
         return ["Orphaned   unknown: no image is known to be orphaned, but not all could be looked at"]
     return [f"Orphaned   {cost} per month would leave with the {images} that no tag reaches"]
@@ -188,7 +189,7 @@ def _repositories(report: Report) -> str:
         known = [amount for amount in cents[_ROWS:] if amount is not None]
         images = sum(row.counts.images for row in rest)
         add(
-            Text(f"Other ({_counted(len(rest), 'repository', 'repositories')})"),
+            Text(f"Other ({counted(len(rest), 'repository', 'repositories')})"),
             images,
             sum(row.counts.orphaned_images for row in rest),
             united(uncounted[_ROWS:], known=images),
@@ -289,10 +290,6 @@ def _amount(money: Money) -> str:
 
 def _range(low: Money, high: Money) -> str:
     return _amount(low) if _amount(low) == _amount(high) else f"{_amount(low)} to {_amount(high)}"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def _wrapped(line: str) -> str:

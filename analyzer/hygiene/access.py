@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from analyzer.hygiene.estate import Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import counted
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.lint import Severity
 from analyzer.model.registry_settings import Exposure, Grant, Openness
+from analyzer.model.words import counted
 
 #: Access that changes what others get.
 _CHANGING: Final = frozenset({"push", "delete", "administer", "replicate", "import", "create"})

@@ -14,13 +14,14 @@ from analyzer.hygiene.blobs import ClassBytes
 from analyzer.hygiene.estate import EXAMPLES, Check, Estate, Found, Unjudged
 from analyzer.hygiene.sharing import KeyPart, find_key_splits, find_mountable
 from analyzer.hygiene.sizes import find_jumps
-from analyzer.hygiene.words import counted, data, listed
+from analyzer.hygiene.words import data, listed
 from analyzer.lifecycle.payback import saving
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.lint import Severity
 from analyzer.model.records import PUBLIC_REGION, ImageStatus
 from analyzer.model.transfer import MoneyRange
 from analyzer.model.units import GB, Money, Scope, from_ms
+from analyzer.model.words import counted
 from analyzer.storage import DAY_MS
 
 #: Below so many bytes (five cents a month at list price) sharing is not worth a finding, and below such a

@@ -10,11 +10,11 @@ import numpy as np
 
 from analyzer.families import IMAGE, INDEX, REFERRER
 from analyzer.hygiene.estate import ORPHAN_DAYS, Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import counted
 from analyzer.model.findings import CheckText
 from analyzer.model.frames import NO_TIME, Bools
 from analyzer.model.lint import Severity
 from analyzer.model.records import ReadStatus
+from analyzer.model.words import counted
 from analyzer.storage import DAY_MS
 
 #: Tags by which clients attach something to a digest where a registry knows no referrers: cosign's, and

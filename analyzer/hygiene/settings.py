@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from analyzer.hygiene.estate import Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import counted
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.lint import Severity
 from analyzer.model.registry_settings import Frequency
+from analyzer.model.words import counted
 
 #: ECR API reference, Repository: imageTagMutability.
 _MUTABLE: Final = "MUTABLE"

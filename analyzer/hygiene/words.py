@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-
-def counted(number: int, one: str, many: str) -> str:
-    """``1 layer``, ``1,234 layers``."""
-    return f"{number:,} {one if number == 1 else many}"
+from analyzer.model.words import counted
 
 
 def images(number: int) -> str:

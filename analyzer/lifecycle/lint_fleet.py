@@ -21,6 +21,7 @@ from analyzer.model.lint import LintCode, LintFinding, Severity
 from analyzer.model.results import ScopedBytes
 from analyzer.model.usage import Use
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
+from analyzer.model.words import counted
 
 #: Images named in a finding.
 EXAMPLES = 5
@@ -274,11 +275,6 @@ class Fleet:
                 tag = min(facts.tag_names[number] for number in facts.tags[begin:end].tolist())
                 names.append(f"{repository}:{tag}" if repository else tag)
         return tuple(names)
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """``1 image``, ``1,234 images``."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def images(number: int) -> str:

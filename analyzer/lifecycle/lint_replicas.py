@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from analyzer.lifecycle.lint_fleet import Fleet, Said, counted
+from analyzer.lifecycle.lint_fleet import Fleet, Said
 from analyzer.lifecycle.policy import Policy
 from analyzer.lifecycle.replicas import are_alike
 from analyzer.model.frames import Bools
 from analyzer.model.lint import LintCode, LintFinding, Severity
+from analyzer.model.words import counted
 
 #: Others named in a message.
 _NAMED = 3
