@@ -266,7 +266,16 @@ def listening(site: Site, address: Address) -> Iterator[int]:
     try:
         yield int(bound.getsockname()[1])
     finally:
-        # In the loop's own thread: it must not find its sockets closed under it.
-        server.trigger.pull_trigger(lambda: close_all(sockets))
+        # This only ends the loop. Who still answers a request wakes it by a byte into a pipe, which goes by
+        # number: once that is closed, into whatever file has the number then. So it is closed last.
+        held: dict[int, Any] = {}
+
+        def end() -> None:
+            held.update(sockets)
+            sockets.clear()
+
+        server.trigger.pull_trigger(end)
         loop.join(10)
         server.task_dispatcher.shutdown()
+        if not loop.is_alive() and not server.task_dispatcher.threads:
+            close_all(held)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
+from waitress.trigger import trigger
 
 from analyzer.errors import InputError
 from analyzer.model.records import ReadStatus
@@ -396,3 +400,47 @@ def test_an_address_that_is_taken_is_told(world: _World) -> None:
         listening(world.site, Address("127.0.0.1", world.port)),
     ):
         pass
+
+
+def test_who_answered_last_writes_into_no_file_of_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answered, released = threading.Event(), threading.Event()
+    loops: list[threading.Thread] = []
+    pull = trigger.pull_trigger
+
+    def late(self: Any, thunk: Callable[[], None] | None = None) -> None:
+        # Without a thunk it is somebody who answered, and who comes to it when all is over.
+        if thunk is None:
+            answered.set()
+            released.wait(60)
+        pull(self, thunk)
+
+    def answer(_: object, start: Any) -> list[bytes]:
+        start("200 OK", [])
+        return [b""]
+
+    def listen() -> None:
+        before = set(threading.enumerate())
+        with listening(cast("Site", answer), Address("127.0.0.1", 0)) as port:
+            loops.extend(one for one in set(threading.enumerate()) - before if one.name == "http")
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", "/")
+            connection.getresponse().read()
+            answered.wait(60)
+            connection.close()
+
+    monkeypatch.setattr(trigger, "pull_trigger", late)
+    listener = threading.Thread(target=listen)
+    listener.start()
+    assert answered.wait(60)
+    (loop,) = loops
+    loop.join(60)
+    # These take up whatever numbers of descriptors are free by now.
+    paths = [tmp_path / f"{number}" for number in range(50)]
+    with ExitStack() as files:
+        for path in paths:
+            files.enter_context(path.open("wb", buffering=0))
+        released.set()
+        listener.join(60)
+    assert [path.read_bytes() for path in paths] == [b""] * len(paths)
