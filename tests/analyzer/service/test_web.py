@@ -409,7 +409,7 @@ def test_who_answered_last_writes_into_no_file_of_others(
     loops: list[threading.Thread] = []
     pull = trigger.pull_trigger
 
-    def late(self: Any, thunk: Callable[[], None] | None = None) -> None:
+    def late(self: Any, thunk: Callable[[], object] | None = None) -> None:
         # Without a thunk it is somebody who answered, and who comes to it when all is over.
         if thunk is None:
             answered.set()
