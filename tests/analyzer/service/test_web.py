@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -409,7 +409,7 @@ def test_who_answered_last_writes_into_no_file_of_others(
     loops: list[threading.Thread] = []
     pull = trigger.pull_trigger
 
-    def late(self: Any, thunk: Callable[[], object] | None = None) -> None:
+    def late(self: Any, thunk: Any = None) -> None:
         # Without a thunk it is somebody who answered, and who comes to it when all is over.
         if thunk is None:
             answered.set()
