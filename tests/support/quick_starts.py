@@ -1,12 +1,13 @@
 """What nearly every test would make anew, made once in a process.
 
-A session of boto3 parses botocore's tables of endpoints and services, and a new database runs through all
-migrations: a tenth of a second each, hundreds of times. What comes of it is the same every time.
+A session of boto3 parses botocore's tables of endpoints and looks for its services, and a new database runs
+through all migrations: a tenth of a second each, hundreds of times. What comes of it is the same every time.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -16,17 +17,19 @@ from botocore.loaders import JSONFileLoader, Loader
 from analyzer.store.engine import Database
 from analyzer.store.schema import VERSION_TABLE, migrations_folder
 
+#: Tables of regions, the largest files by far that every session reads.
+_READ_ONLY = frozenset({"endpoints", "partitions"})
 _SCHEMA = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
 
 
 def start_quickly() -> None:
-    """Let sessions share what they read of botocore's files, and empty databases take the schema at once."""
+    """Let sessions share botocore's tables, and empty databases take the schema at once."""
     share_models()
     command.upgrade = _Upgrades().upgrade  # type: ignore[assignment]
 
 
 def share_models() -> None:
-    """Let all sessions of this process, and of its forks, share what they read of botocore's files."""
+    """Let all sessions of this process, and of its forks, share botocore's tables of regions and services."""
     load_file, list_services = JSONFileLoader.load_file, Loader.list_available_services
 
     @cache
@@ -39,8 +42,9 @@ def share_models() -> None:
         loader.search_paths.extend(paths)
         return list_services(loader, type_name)
 
-    def load(_: JSONFileLoader, path: str) -> Any:
-        return loaded(path)
+    def load(self: JSONFileLoader, path: str) -> Any:
+        # What describes a service is added to by each client that is made of it, and stays its own.
+        return loaded(path) if Path(path).name in _READ_ONLY else load_file(self, path)
 
     def services(self: Loader, type_name: str) -> list[str]:
         return [*listed(tuple(self.search_paths), type_name)]
