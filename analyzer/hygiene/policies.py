@@ -15,11 +15,10 @@ from typing import Final
 import numpy as np
 
 from analyzer.hygiene.estate import Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import images
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.frames import Int64
 from analyzer.model.lint import LintCode, LintFinding, Severity
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 
 _GET_POLICY: Final = (
     "aws ecr get-lifecycle-policy --registry-id {account} --region {region} --repository-name {repository}"

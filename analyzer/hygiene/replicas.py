@@ -9,11 +9,12 @@ import numpy as np
 
 from analyzer.families import IMAGE, INDEX
 from analyzer.hygiene.estate import Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import images, listed
+from analyzer.hygiene.words import listed
 from analyzer.model.findings import CheckText
 from analyzer.model.frames import NEVER_PULLED, NO_TIME, Bools
 from analyzer.model.lint import Severity
 from analyzer.model.registry_settings import Copy
+from analyzer.model.words import images
 from analyzer.storage import DAY_MS
 
 #: So long a replica may wait for its first pull.

@@ -9,11 +9,10 @@ import numpy as np
 
 from analyzer.families import REFERRER
 from analyzer.hygiene.estate import ORPHAN_DAYS, Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import images
 from analyzer.model.findings import CheckText
 from analyzer.model.frames import NEVER_PULLED, Bools, Int64
 from analyzer.model.lint import Severity
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 
 _DESCRIBE_IMAGES: Final = (
     "aws ecr describe-images --registry-id {account} --region {region} --repository-name {repository}"

@@ -15,14 +15,13 @@ import numpy as np
 
 from analyzer.families import IMAGE
 from analyzer.hygiene.estate import Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import images
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.frames import NEVER_PULLED, NO_TIME, Bools, Int64
 from analyzer.model.lint import Severity
 from analyzer.model.pulls import LeftOut, PullHistory, PullKind
 from analyzer.model.records import PUBLIC_REGION
 from analyzer.model.units import from_day
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 from analyzer.storage import DAY_MS
 
 #: Pulls that are nobody's who uses the image.

@@ -11,11 +11,10 @@ import numpy as np
 
 from analyzer.errors import InputError
 from analyzer.hygiene.estate import EXAMPLES, Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import images
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.lint import Severity
 from analyzer.model.transfer import TransferCode, TransferFinding
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 from analyzer.references.parsing import parse_reference
 from analyzer.references.upstreams import cached_repository, upstream_of
 from analyzer.transfer import read_cache_rules

@@ -9,14 +9,13 @@ import numpy as np
 
 from analyzer.families import IMAGE
 from analyzer.hygiene.estate import EXAMPLES, Check, Estate, Found, Unjudged
-from analyzer.hygiene.words import images
 from analyzer.model.findings import CheckText, Evidence
 from analyzer.model.frames import Bools, Int64
 from analyzer.model.lint import Severity
 from analyzer.model.registry_settings import SEVERITIES
 from analyzer.model.registry_settings import counted as known_counts
 from analyzer.model.units import from_day
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 
 _CRITICAL, _HIGH = SEVERITIES.index("critical"), SEVERITIES.index("high")
 _NO_WORKLOADS: Final = "no workloads were read: what is in use is not known"

@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from analyzer.model.words import counted
-
-
-def images(number: int) -> str:
-    """``number`` with the word."""
-    return counted(number, "image", "images")
-
 
 def data(size_bytes: int) -> str:
     """``12 bytes``, ``1.50 GB``; of 1,024 each."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from analyzer.families import REFERRER
-from analyzer.lifecycle.lint_fleet import Fleet, Said, Slot, World, images
+from analyzer.lifecycle.lint_fleet import Fleet, Said, Slot, World
 from analyzer.lifecycle.lint_needed import followers_taken, needs, taken
 from analyzer.lifecycle.lint_payback import regions_without_payback
 from analyzer.lifecycle.lint_replicas import differing_replicas
@@ -24,7 +24,7 @@ from analyzer.model.frames import Bools, Int64, UInt8
 from analyzer.model.lint import LintCode, LintFinding, Severity
 from analyzer.model.usage import Usage
 from analyzer.model.verdicts import Outcome, Reason
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 from analyzer.pricing import PriceBook
 
 __all__ = ["History", "World", "lint"]

@@ -21,7 +21,6 @@ from analyzer.model.lint import LintCode, LintFinding, Severity
 from analyzer.model.results import ScopedBytes
 from analyzer.model.usage import Use
 from analyzer.model.verdicts import Outcome, Reason, Verdicts
-from analyzer.model.words import counted
 
 #: Images named in a finding.
 EXAMPLES = 5
@@ -275,8 +274,3 @@ class Fleet:
                 tag = min(facts.tag_names[number] for number in facts.tags[begin:end].tolist())
                 names.append(f"{repository}:{tag}" if repository else tag)
         return tuple(names)
-
-
-def images(number: int) -> str:
-    """``number`` with the word."""
-    return counted(number, "image", "images")

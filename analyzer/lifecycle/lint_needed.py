@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.lifecycle.lint_fleet import EXAMPLES, Fleet, Said, Slot, images
+from analyzer.lifecycle.lint_fleet import EXAMPLES, Fleet, Said, Slot
 from analyzer.lifecycle.policy import Action
 from analyzer.model.frames import Bools, Int64
 from analyzer.model.lint import LintCode, LintFinding, Severity
 from analyzer.model.records import UseKind
 from analyzer.model.usage import KINDS, LISTED, Usage, Use
 from analyzer.model.verdicts import Reason
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 
 _LEAVE_IN_USE = (
     "keep them with a rule of a smaller number that selects them, or move the workloads to newer images"

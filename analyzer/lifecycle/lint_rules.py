@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from analyzer.lifecycle.containment import always_covered, entries, impossible_entries, single_rules
-from analyzer.lifecycle.lint_fleet import Fleet, Said, Slot, images
+from analyzer.lifecycle.lint_fleet import Fleet, Said, Slot
 from analyzer.lifecycle.policy import Action, CountType, Rule, StorageClass, TagStatus
 from analyzer.lifecycle.tag_history import last_selected_ms
 from analyzer.model.frames import Int64
@@ -16,7 +16,7 @@ from analyzer.model.records import ImageStatus
 from analyzer.model.tag_history import TagHistory
 from analyzer.model.units import from_ms
 from analyzer.model.verdicts import Outcome, Reason
-from analyzer.model.words import counted
+from analyzer.model.words import counted, images
 
 #: Tags of one repository as stored snapshots saw them, by its row; None where nothing is recorded.
 History = Callable[[int], TagHistory | None]
